@@ -1,0 +1,69 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "state/records.h"
+#include "state/replay.h"
+#include "state/state_folder.h"
+
+namespace trainseal {
+
+/// One rename of a decided change. `inode` and `device` are those of `from`: where `to` has them, the rename has happened.
+struct JournalMove {
+  std::filesystem::path from;  ///< inside the staging folder
+  std::filesystem::path to;
+  bool exchange;               ///< `to` exists and comes into the staging folder; otherwise it must not exist
+  ino_t inode;
+  dev_t device;
+};
+
+/// What the state is to know once the moves are done; each part is applied so that twice does no harm.
+struct JournalCompletion {
+  std::optional<Record> put_record;
+  struct RecordKey { std::string station, place; };
+  std::optional<RecordKey> remove_record;
+  struct Committed { ReplayKey key; std::string result_hash; };
+  std::optional<Committed> committed;
+};
+
+/// A change under way (CONTRACT "Safety that every command keeps"): first only a staging folder that is to be swept, then, once it is decided, moves that are
+/// to be finished. The entry is a file in `journal/` that is locked while its process lives.
+class JournalEntry {
+ public:
+  /// Opens an entry for `staging`, which is about to be created; synced before it returns.
+  static Result<JournalEntry> begin(const StateFolder& state, const std::filesystem::path& staging);
+
+  struct Decision {
+    std::vector<JournalMove> moves;
+    JournalCompletion completion;
+  };
+  /// From here on recovery goes forward: synced before it returns. Once only.
+  Result<void> decide(Decision decision);
+
+  const std::filesystem::path& staging() const { return staging_; }
+  const std::optional<Decision>& decision() const { return decision_; }
+
+  /// Applies the decision's completion to records and replay ledger.
+  Result<void> complete(const StateFolder& state) const;
+  /// Forgets the entry: after the moves, the completion and the removal of the staging folder, or after a removal alone.
+  Result<void> close() &&;
+
+  /// The entries whose process is gone, locked by the caller now. An entry that cannot be read is `state_failed`.
+  static Result<std::vector<JournalEntry>> abandoned(const StateFolder& state);
+
+ private:
+  JournalEntry(std::filesystem::path file, UniqueFd fd, std::filesystem::path staging,
+               std::optional<Decision> decision);
+  std::filesystem::path file_;
+  UniqueFd fd_;
+  std::filesystem::path staging_;
+  std::optional<Decision> decision_;
+};
+
+}  // namespace trainseal

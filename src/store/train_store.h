@@ -1,0 +1,63 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "state/journal.h"
+#include "store/train_view.h"
+#include "store/verified_train.h"
+
+namespace trainseal {
+
+/// A place where a train lives. `JournalCompletion`s are what the state is to know once the change is in place; they are applied with it,
+/// also by the recovery after a kill.
+class TrainStore {
+ public:
+  virtual ~TrainStore() = default;
+  /// Where the train is, as records and locks name it: `folder:` and the real path.
+  virtual const std::string& place() const = 0;
+  /// "folder", …, for reports.
+  virtual std::string_view form() const = 0;
+  /// Opens the train for reading. `store_failed` if there is none.
+  virtual Result<std::unique_ptr<TrainView>> open() = 0;
+  /// A staging folder from which `release` or `commit` can move into place.
+  virtual Result<std::unique_ptr<StagedTrain>> stage() = 0;
+  /// Puts decrypted files where the encrypted ones are (in place).
+  virtual Result<void> release(VerifiedTrain train, const JournalCompletion& completion) = 0;
+  /// Puts a sealed train in the place of what is there, or makes it where nothing is.
+  virtual Result<void> commit(SealedTrain train, const JournalCompletion& completion) = 0;
+};
+
+/// A train in a folder: the content of `/opt`, or a root file system with it under `opt/` (CONTRACT "Naming a train"). A folder
+/// that is not there yet can be committed to only.
+Result<std::unique_ptr<TrainStore>> open_folder_store(const StateFolder& state, const std::filesystem::path& path);
+
+/// A view of a folder without a store: earlier stages, the folder of `--out`, files of a proposal (`pht_train` only).
+Result<std::unique_ptr<TrainView>> open_folder_view(const std::filesystem::path& path);
+
+/// The new folder of `--out`, mode 0700, which holds `pht_train` and `pht_results`.
+class OutFolder {
+ public:
+  /// `store_failed` if `path` exists already or its parent does not.
+  static Result<OutFolder> prepare(const StateFolder& state, const std::filesystem::path& path);
+  /// The absolute path.
+  const std::filesystem::path& path() const { return path_; }
+  Result<std::unique_ptr<StagedTrain>> stage() const;
+  Result<void> release(VerifiedTrain train, const JournalCompletion& completion) const;
+
+ private:
+  OutFolder(const StateFolder& state, std::filesystem::path path) : state_(&state), path_(std::move(path)) {}
+  const StateFolder* state_;
+  std::filesystem::path path_;
+};
+
+/// Removes the plaintext in an `--out` folder (`discard`, `--wipe`): the folder with everything in it.
+Result<void> remove_out_folder(const std::filesystem::path& path);
+
+/// What a killed command left behind is finished or swept (CONTRACT "Safety that every command keeps"); every command calls this first.
+/// Returns one sentence for each thing that was done.
+Result<std::vector<std::string>> recover(const StateFolder& state);
+
+}  // namespace trainseal
