@@ -28,6 +28,8 @@ class TrainStore {
   virtual Result<void> release(VerifiedTrain train, const JournalCompletion& completion) = 0;
   /// Puts a sealed train in the place of what is there, or makes it where nothing is.
   virtual Result<void> commit(SealedTrain train, const JournalCompletion& completion) = 0;
+  /// Deletes the plaintext of a train that was released in place: both parts are empty afterwards.
+  virtual Result<void> discard(const JournalCompletion& completion) = 0;
 };
 
 /// A train in a folder: the content of `/opt`, or a root file system with it under `opt/` (CONTRACT "Naming a train"). A folder
