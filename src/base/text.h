@@ -35,6 +35,9 @@ std::string html(std::string_view untrusted);
 
 /// `name` in double quotes, for messages. Not escaped here: see `Error`.
 inline std::string quoted(std::string_view name) { return text('"', name, '"'); }
+// Without these, a std::string would find the stream manipulator std::quoted.
+inline std::string quoted(const std::string& name) { return quoted(std::string_view(name)); }
+inline std::string quoted(std::string& name) { return quoted(std::string_view(name)); }
 
 /// The names joined by ", ", at most `most` of them, with "… and N more" after that.
 template <typename Names>

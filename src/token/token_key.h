@@ -7,14 +7,16 @@
 
 namespace trainseal {
 
-/// How a token does an operation (TOKENS.md rule 5): with its own padding, or raw RSA with the padding done here.
+/// How a token does an operation (TOKENS.md rule 5): with its own padding, or raw RSA with the padding done
+/// here.
 enum class KeyPath : std::uint8_t { native, raw };
 /// "native" or "raw".
 constexpr std::string_view name(KeyPath path) { return path == KeyPath::native ? "native" : "raw"; }
 
-/// A private key that stays on its token. What it offers is the closed list of PROTOCOL §11; there is no way to have
-/// arbitrary bytes signed or decrypted. Each signature has been verified in software under `public_key` when it is
-/// returned. Errors: the token's and PIN's codes of CONTRACT, `decrypt_failed` for `unwrap`.
+/// A private key that stays on its token. What it offers is the closed list of PROTOCOL §11; there is no way
+/// to have arbitrary bytes signed or decrypted. Each signature has been verified in software under
+/// `public_key` when it is returned. Errors: the token's and PIN's codes of CONTRACT, `decrypt_failed` for
+/// `unwrap`.
 class TokenKey {
  public:
   virtual ~TokenKey() = default;
@@ -23,8 +25,8 @@ class TokenKey {
   /// RFC 7512 URI of the private key, without PIN attributes.
   virtual std::string uri() const = 0;
 
-  /// The AES key under RSA-OAEP (SHA-512, MGF1-SHA-512). A ciphertext that is not ours, of a wrong length or padding, is one opaque
-  /// `decrypt_failed`.
+  /// The AES key under RSA-OAEP (SHA-512, MGF1-SHA-512). A ciphertext that is not ours, of a wrong length or
+  /// padding, is one opaque `decrypt_failed`.
   virtual Result<SymmetricKey> unwrap(const WrappedKey& wrapped) = 0;
   /// RSA-PSS over an already computed digest.
   virtual Result<PssSignature> sign_pss(const Digest512& digest, PssSalt salt) = 0;

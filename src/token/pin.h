@@ -1,0 +1,76 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/result.h"
+#include "base/secret.h"
+
+namespace trainseal {
+
+/// A user PIN on its way to a token. Move-only, wiped at the end, never shown.
+class Pin {
+ public:
+  static constexpr std::size_t kMaxBytes = 256;
+
+  /// Takes `bytes` over, without one final line feed (or CR LF). `pin_missing` if nothing is left, if it is
+  /// longer than `kMaxBytes` or holds a zero byte or another line.
+  static Result<Pin> take(SecretBytes bytes);
+
+  /// For the token backend only.
+  ByteView expose() const { return bytes_.expose(); }
+
+ private:
+  explicit Pin(SecretBytes bytes) : bytes_(std::move(bytes)) {}
+  SecretBytes bytes_;
+};
+
+/// A PIN and where it came from.
+struct ObtainedPin {
+  Pin pin;
+  std::string source;  ///< for messages, e.g. `the file /etc/trainseal/pin`
+  std::string marker;  ///< for the ledger: the same for as long as the source cannot have changed; empty if a
+                       ///< person typed it
+  std::string warning;  ///< a sentence about the source, e.g. that everybody can read it; may be empty
+};
+
+/// Where a PIN comes from (CONTRACT "Common options"). Asked once before each log-in, and not at all for a
+/// token with a PIN pad of its own.
+class PinSource {
+ public:
+  virtual ~PinSource() = default;
+  /// The PIN for the token of that label. `pin_missing` if there is none, or if others could exchange it.
+  virtual Result<ObtainedPin> obtain(std::string_view token_label) = 0;
+};
+
+/// A file's content. It must belong to root or to this user and be writable by nobody else, because whoever
+/// can write it can lock the token; that others can read it is a warning.
+std::unique_ptr<PinSource> pin_from_file(std::filesystem::path path);
+/// The systemd credential `trainseal.pin` in `credentials_folder` ($CREDENTIALS_DIRECTORY). systemd makes the
+/// file anew at each start, so that only `token forget-failed-pin` lets a refused one be used again.
+std::unique_ptr<PinSource> pin_from_credential(const std::filesystem::path& credentials_folder);
+/// Everything that can be read from `fd`, once; `description` says which it is.
+std::unique_ptr<PinSource> pin_from_fd(UniqueFd fd, std::string description);
+/// The value of the environment variable `name`, with a warning: children and crash reports see it.
+std::unique_ptr<PinSource> pin_from_environment(std::string name, SecretBytes value);
+/// The controlling terminal, without echo. `pin_missing` where there is none, with all other ways in the
+/// hint.
+std::unique_ptr<PinSource> pin_from_terminal();
+
+/// Which PINs a token has refused, so that a loop of restarts does not lock it (SERVICE "PIN"). Knows
+/// sources, nothing that is derived from a PIN.
+class PinLedger {
+ public:
+  virtual ~PinLedger() = default;
+  /// True if the source of `marker` was refused by the token of this serial. Errors: `state_failed`.
+  virtual Result<bool> refused(const std::string& serial, const std::string& marker) = 0;
+  virtual Result<void> record_failed(const std::string& serial, const std::string& marker) = 0;
+  /// Forgets everything about the token.
+  virtual Result<void> forget(const std::string& serial) = 0;
+};
+
+}  // namespace trainseal

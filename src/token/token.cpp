@@ -1,0 +1,163 @@
+#include "token/token.h"
+
+#include <array>
+
+#include "base/text.h"
+
+namespace trainseal {
+namespace {
+
+struct CachedOperation {
+  std::string_view name;
+  OperationTrial KeyTrial::* trial;
+};
+
+constexpr std::array kCachedOperations = std::to_array<CachedOperation>({
+    {"unwrap", &KeyTrial::unwrap},
+    {"sign", &KeyTrial::sign_protocol},
+    {"statement", &KeyTrial::sign_statement},
+    {"pkcs1", &KeyTrial::sign_pkcs1},
+});
+
+std::optional<TrialOutcome> cached_outcome(std::string_view word) {
+  for (const TrialOutcome outcome : {TrialOutcome::untried, TrialOutcome::native, TrialOutcome::raw})
+    if (name(outcome) == word) return outcome;
+  return std::nullopt;
+}
+
+bool usable(const OperationTrial& trial) {
+  return trial.outcome == TrialOutcome::native || trial.outcome == TrialOutcome::raw;
+}
+
+/// Notes that the token refused what came from `obtained`; the token's `error` stays the one to be told.
+Error with_record(Error error, PinLedger& ledger, const std::string& serial, const std::string& marker,
+                  const std::string& source) {
+  error.what += text(" (from ", source, ')');
+  if (marker.empty()) return error;
+  if (auto recorded = ledger.record_failed(serial, marker); !recorded) {
+    error.hint = text(
+        "stop automatic restarts, which would lock the token: that this PIN is wrong could not be noted, ",
+        recorded.error().what);
+    return error;
+  }
+  error.hint = text(
+      "put the right PIN into ", source,
+      "; trainseal does not use it again until it changes or `trainseal token forget-failed-pin` is run");
+  return error;
+}
+
+}  // namespace
+
+OperationTrial& KeyTrial::of(KeyOperation operation) {
+  switch (operation) {
+    case KeyOperation::unwrap:
+      return unwrap;
+    case KeyOperation::sign_protocol:
+      return sign_protocol;
+    case KeyOperation::sign_statement:
+      return sign_statement;
+    case KeyOperation::sign_pkcs1:
+      return sign_pkcs1;
+  }
+  __builtin_unreachable();
+}
+
+bool KeyTrial::can_run_trains() const { return usable(unwrap) && usable(sign_protocol); }
+
+std::string_view name(KeyOperation operation) {
+  switch (operation) {
+    case KeyOperation::unwrap:
+      return "unwrap";
+    case KeyOperation::sign_protocol:
+      return "sign with the protocol's salt";
+    case KeyOperation::sign_statement:
+      return "sign with the statement's salt";
+    case KeyOperation::sign_pkcs1:
+      return "sign PKCS#1 v1.5";
+  }
+  __builtin_unreachable();
+}
+
+std::string_view name(TrialOutcome outcome) {
+  switch (outcome) {
+    case TrialOutcome::untried:
+      return "untried";
+    case TrialOutcome::native:
+      return "native";
+    case TrialOutcome::raw:
+      return "raw";
+    case TrialOutcome::refused:
+      return "refused";
+  }
+  __builtin_unreachable();
+}
+
+std::string write_trial(const KeyTrial& trial) {
+  std::string line;
+  for (const auto& [word, member] : kCachedOperations) {
+    const OperationTrial& operation = trial.*member;
+    const TrialOutcome kept = usable(operation) ? operation.outcome : TrialOutcome::untried;
+    line += text(line.empty() ? "" : " ", word, '=', name(kept));
+  }
+  return line;
+}
+
+std::optional<KeyTrial> read_trial(std::string_view line) {
+  KeyTrial trial;
+  for (const auto& [word, member] : kCachedOperations) {
+    const std::size_t end = std::min(line.find(' '), line.size());
+    const std::string_view entry = line.substr(0, end);
+    line.remove_prefix(std::min(end + 1, line.size()));
+    if (!entry.starts_with(word) || entry.substr(word.size(), 1) != "=") return std::nullopt;
+    const auto outcome = cached_outcome(entry.substr(word.size() + 1));
+    if (!outcome) return std::nullopt;
+    (trial.*member).outcome = *outcome;
+  }
+  if (!line.empty()) return std::nullopt;
+  return trial;
+}
+
+Result<void> check_pin_flags(const TokenInfo& info) {
+  const std::string token = text("the token ", quoted(info.label));
+  if (info.pin_locked)
+    return fail(ErrorCode::pin_locked, text("the PIN of ", token, " is locked"),
+                "the token's security officer can set a new one with the SO PIN, by the vendor's tool");
+  if (info.pin_to_be_changed)
+    return fail(ErrorCode::pin_locked, text("the PIN of ", token, " must be changed before it can be used"),
+                "change it with the vendor's tool or `pkcs11-tool --change-pin`");
+  if (info.pin_final_try)
+    return fail(ErrorCode::pin_locked,
+                text("one more wrong PIN locks ", token, ", so trainseal does not try"),
+                "log in once by hand with the right PIN (`pkcs11-tool --login --list-objects`); that resets "
+                "the counter");
+  return {};
+}
+
+Result<std::string> log_in(Token& token, PinSource& source, PinLedger& ledger) {
+  if (token.logged_in()) return std::string();
+  TRY(const TokenInfo info, token.info());
+  if (!info.login_required) return std::string();
+  TRY_DO(check_pin_flags(info));
+  if (info.pin_pad) {
+    TRY_DO(token.log_in(std::nullopt));
+    return std::string();
+  }
+
+  TRY(ObtainedPin obtained, source.obtain(info.label));
+  if (!obtained.marker.empty()) {
+    TRY(const bool refused_before, ledger.refused(info.serial, obtained.marker));
+    if (refused_before)
+      return fail(ErrorCode::pin_incorrect,
+                  text("the PIN from ", obtained.source, " was refused by the token ", quoted(info.label),
+                       " before and has not changed since, so it is not tried again"),
+                  text("put the right PIN there; if it is right, run `trainseal token forget-failed-pin`"));
+  }
+  auto outcome = token.log_in(std::move(obtained.pin));
+  if (outcome) return std::move(obtained.warning);
+  Error error = std::move(outcome).error();
+  const bool refused = error.code == ErrorCode::pin_incorrect || error.code == ErrorCode::pin_locked;
+  if (!refused) return fail(std::move(error));
+  return fail(with_record(std::move(error), ledger, info.serial, obtained.marker, obtained.source));
+}
+
+}  // namespace trainseal
