@@ -5,11 +5,15 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "base/result.h"
 
 namespace trainseal {
+
+/// How the names of files begin that `replace_file` and `create_file` leave if the program is killed at work.
+inline constexpr std::string_view kTemporaryPrefix = ".trainseal-tmp-";
 
 /// An open file descriptor that closes itself. Move-only.
 class UniqueFd {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <concepts>
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -16,7 +18,7 @@ struct LogField {
   LogField(std::string_view key, std::string_view value);
   LogField(std::string_view key, const char* value) : LogField(key, std::string_view(value)) {}
   LogField(std::string_view key, std::uint64_t value);
-  LogField(std::string_view key, bool value);
+  LogField(std::string_view key, std::same_as<bool> auto value) : LogField(key, value ? "yes" : "no") {}
   LogField(std::string_view key, ErrorCode value);
   std::string text;  ///< `key=value`, printable, quoted where it holds spaces
 };
