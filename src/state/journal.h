@@ -15,8 +15,9 @@
 namespace trainseal {
 
 /// One rename of a decided change. `inode` and `device` are those of `from`: where `to` has them, the rename has happened.
+/// One of the two is inside the staging folder: `from` for what is put in place, `to` for what only vanishes.
 struct JournalMove {
-  std::filesystem::path from;  ///< inside the staging folder
+  std::filesystem::path from;
   std::filesystem::path to;
   bool exchange;               ///< `to` exists and comes into the staging folder; otherwise it must not exist
   ino_t inode;
@@ -46,6 +47,8 @@ class JournalEntry {
   /// From here on recovery goes forward: synced before it returns. Once only.
   Result<void> decide(Decision decision);
 
+  /// The entry's file in `journal/`, for messages.
+  const std::filesystem::path& file() const { return file_; }
   const std::filesystem::path& staging() const { return staging_; }
   const std::optional<Decision>& decision() const { return decision_; }
 

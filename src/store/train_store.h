@@ -36,7 +36,7 @@ class TrainStore {
 /// that is not there yet can be committed to only.
 Result<std::unique_ptr<TrainStore>> open_folder_store(const StateFolder& state, const std::filesystem::path& path);
 
-/// A view of a folder without a store: earlier stages, the folder of `--out`, files of a proposal (`pht_train` only).
+/// A view of a folder without a store: earlier stages, the folder of `--out`.
 Result<std::unique_ptr<TrainView>> open_folder_view(const std::filesystem::path& path);
 
 /// The new folder of `--out`, mode 0700, which holds `pht_train` and `pht_results`.
@@ -54,6 +54,9 @@ class OutFolder {
   const StateFolder* state_;
   std::filesystem::path path_;
 };
+
+/// A view whose `pht_train` is the folder `path` itself: the files of a proposal.
+Result<std::unique_ptr<TrainView>> open_files_view(const std::filesystem::path& path);
 
 /// Removes the plaintext in an `--out` folder (`discard`, `--wipe`): the folder with everything in it.
 Result<void> remove_out_folder(const std::filesystem::path& path);

@@ -29,6 +29,7 @@ struct TreeEntry {
   std::uint64_t size = 0;   ///< bytes, of a file
   std::string target;       ///< of a symlink
   bool hard_linked = false; ///< a file that is another name for one listed before
+  bool operator==(const TreeEntry&) const = default;
 };
 
 /// One file while it is read, once, from the front.

@@ -1,0 +1,46 @@
+#include "base/text.h"
+#include "store/folder_view.h"
+#include "store/staged_state.h"
+#include "store/train_store.h"
+
+namespace trainseal {
+
+Result<OutFolder> OutFolder::prepare(const StateFolder& state, const std::filesystem::path& path) {
+  TRY(auto target, path_of_new_folder(path));
+  TRY(const UniqueFd parent, open_canonical_folder(target.parent_path()));
+  if (exists_at(parent.get(), target.filename())) {
+    return fail(ErrorCode::store_failed, text(quoted(target.string()), " exists already"),
+                "name a folder that is not there yet; what a run before left is removed by discard");
+  }
+  return OutFolder(state, std::move(target));
+}
+
+Result<std::unique_ptr<StagedTrain>> OutFolder::stage() const {
+  TRY(auto staged, StagedTrain::create(*state_, path_.parent_path()));
+  // Both, because both are mounted into the container.
+  TRY_DO(staged->add_part(Part::train));
+  TRY_DO(staged->add_part(Part::results));
+  return staged;
+}
+
+Result<void> OutFolder::release(VerifiedTrain train, const JournalCompletion& completion) const {
+  return train.staged().state_->staging.put_as_new_folder(path_, 0700, completion);
+}
+
+Result<void> remove_out_folder(const std::filesystem::path& path) {
+  TRY(const auto target, path_of_new_folder(path));
+  TRY(const UniqueFd parent, open_canonical_folder(target.parent_path()));
+  const std::string name = target.filename();
+  if (!exists_at(parent.get(), name)) return {};
+  TRY(UniqueFd folder, open_folder_at(parent.get(), name, ErrorCode::store_failed));
+  TRY(const auto names, FolderTree(std::move(folder), target).names());
+  for (const std::string& found : names) {
+    if (found == folder_name(Part::train) || found == folder_name(Part::results)) continue;
+    return fail(ErrorCode::store_failed,
+                text(quoted(target.string()), " is not a folder that pre-run made: it holds ", quoted(found)),
+                "look at it and remove it by hand");
+  }
+  return remove_tree_at(parent.get(), name, ErrorCode::store_failed);
+}
+
+}  // namespace trainseal

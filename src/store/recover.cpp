@@ -1,0 +1,72 @@
+#include <utility>
+
+#include "base/text.h"
+#include "store/moves.h"
+#include "store/staging.h"
+#include "store/train_store.h"
+
+namespace trainseal {
+namespace {
+
+std::string place_of(const JournalEntry& entry) { return quoted(entry.staging().parent_path().string()); }
+
+std::unexpected<Error> stuck(const JournalEntry& entry, Error error) {
+  error.what = text("an interrupted change in ", place_of(entry), " cannot be finished: ", error.what);
+  error.hint =
+      text("look at that folder and at ", quoted(entry.staging().string()),
+           ", bring the train into order by hand, then remove the file ", quoted(entry.file().string()));
+  return fail(std::move(error));
+}
+
+/// Goes forward; back only where nothing has been moved yet, because later what was replaced may be removed
+/// in part.
+Result<std::string> finish(const StateFolder& state, JournalEntry entry) {
+  const std::string place = place_of(entry);
+  if (const auto made = make_moves(entry); !made) {
+    TRY(const bool can_give_up, no_move_made(entry));
+    if (!can_give_up) return stuck(entry, made.error());
+    TRY_DO(sweep(std::move(entry)));
+    return text("gave up an interrupted change in ", place, ": ", made.error().what);
+  }
+  TRY_DO(entry.complete(state));
+  TRY_DO(sweep(std::move(entry)));
+  return text("finished an interrupted change in ", place);
+}
+
+Result<std::string> recover_entry(const StateFolder& state, JournalEntry entry) {
+  const std::string place = place_of(entry);
+  if (!std::string_view(entry.staging().filename().native()).starts_with(kStagingPrefix)) {
+    return fail(ErrorCode::state_failed,
+                text(quoted(entry.file().string()), " names ", quoted(entry.staging().string()),
+                     ", which is no staging folder"),
+                "remove that file if you know where it comes from");
+  }
+  TRY(const auto parent, identify(entry.staging().parent_path()));
+  if (!parent) {
+    return text("left an interrupted change for later, because ", place,
+                " is not there; if it is gone for good, remove ", quoted(entry.file().string()));
+  }
+  if (entry.decision()) return finish(state, std::move(entry));
+  TRY_DO(sweep(std::move(entry)));
+  return text("removed what an interrupted command had staged in ", place);
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> recover(const StateFolder& state) {
+  TRY(auto entries, JournalEntry::abandoned(state));
+  std::vector<std::string> done;
+  std::optional<Error> failure;
+  for (JournalEntry& entry : entries) {
+    auto recovered = recover_entry(state, std::move(entry));
+    if (recovered) {
+      done.push_back(*std::move(recovered));
+    } else if (!failure) {
+      failure = std::move(recovered).error();
+    }
+  }
+  if (failure) return fail(*std::move(failure));
+  return done;
+}
+
+}  // namespace trainseal

@@ -1,0 +1,122 @@
+#include "store/staged_train.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/text.h"
+#include "store/folder_view.h"
+#include "store/staged_state.h"
+#include "train/order.h"
+
+namespace trainseal {
+namespace {
+
+Result<std::string> staged_name(Part part, const std::string& name) {
+  TRY_DO(check_tree_name(name));
+  return text(folder_name(part), '/', name);
+}
+
+Result<UniqueFd> make_file(FolderTree& tree, const std::string& name, mode_t mode) {
+  const auto path = tree.path() / name;
+  const auto [folder_name, last] = split_name(name);
+  TRY(const int folder, tree.make_folder(folder_name));
+  UniqueFd file(openat(folder, last.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file) return fail(system_error(ErrorCode::store_failed, "make", path, errno, "openat"));
+  if (fchmod(file.get(), mode) != 0) {
+    return fail(system_error(ErrorCode::store_failed, "set the mode of", path, errno, "fchmod"));
+  }
+  return file;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<StagedTrain>> StagedTrain::create(const StateFolder& state,
+                                                         const std::filesystem::path& parent) {
+  TRY(Staging staging, Staging::create(state, parent));
+  TRY(UniqueFd content, open_canonical_folder(staging.content()));
+  FolderTree tree(std::move(content), staging.content());
+  return std::unique_ptr<StagedTrain>(
+      new StagedTrain(std::unique_ptr<State>(new State{std::move(staging), std::move(tree)})));
+}
+
+StagedTrain::StagedTrain(std::unique_ptr<State> state) : state_(std::move(state)) {}
+StagedTrain::~StagedTrain() = default;
+
+Result<void> StagedTrain::add_part(Part part) {
+  TRY_DO(state_->tree.make_folder(folder_name(part)));
+  return {};
+}
+
+Result<void> StagedTrain::add_folder(Part part, const std::string& name) {
+  TRY(const std::string staged, staged_name(part, name));
+  TRY_DO(state_->tree.make_folder(staged));
+  return {};
+}
+
+Result<void> StagedTrain::add_symlink(Part part, const std::string& name, const std::string& target) {
+  TRY(const std::string staged, staged_name(part, name));
+  const auto [folder_name, last] = split_name(staged);
+  TRY(const int folder, state_->tree.make_folder(folder_name));
+  if (symlinkat(target.c_str(), folder, last.c_str()) == 0) return {};
+  return fail(system_error(ErrorCode::store_failed, "make the link", state_->tree.path() / staged, errno,
+                           "symlinkat"));
+}
+
+Result<UniqueFd> StagedTrain::add_file(Part part, const std::string& name, bool executable) {
+  TRY(const std::string staged, staged_name(part, name));
+  return make_file(state_->tree, staged, executable ? 0755 : 0644);
+}
+
+Result<void> StagedTrain::add_top(std::string_view name, ByteView bytes) {
+  TRY(const UniqueFd file, make_file(state_->tree, std::string(name), 0644));
+  return write_all(file.get(), bytes, state_->tree.path() / name, ErrorCode::store_failed);
+}
+
+Result<std::unique_ptr<FileSource>> StagedTrain::reopen(Part part, const std::string& name) {
+  TRY(const std::string staged, staged_name(part, name));
+  TRY(UniqueFd file, state_->tree.open_file(staged));
+  return read_once(std::move(file), state_->tree.path() / staged, std::nullopt);
+}
+
+Result<void> StagedTrain::drop(Part part, const std::string& name) {
+  TRY(const std::string staged, staged_name(part, name));
+  const auto [folder_name, last] = split_name(staged);
+  TRY(const int folder, state_->tree.folder(folder_name));
+  if (unlinkat(folder, last.c_str(), 0) == 0) return {};
+  return fail(
+      system_error(ErrorCode::store_failed, "remove", state_->tree.path() / staged, errno, "unlinkat"));
+}
+
+Result<void> StagedTrain::give_to(const Owner& owner) {
+  FolderTree& tree = state_->tree;
+  const auto failed = [&](const std::string& name) {
+    Error error = system_error(ErrorCode::store_failed, "give away", tree.path() / name, errno, "fchownat");
+    error.hint = "only root can give files to somebody else: leave --owner out, or run the command as root";
+    return fail(std::move(error));
+  };
+  TRY(const auto entries, tree.list(""));
+  for (const TreeEntry& entry : entries) {
+    const auto [folder_name, last] = split_name(entry.name);
+    TRY(const int folder, tree.folder(folder_name));
+    if (fchownat(folder, last.c_str(), owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) != 0)
+      return failed(entry.name);
+  }
+  if (fchown(tree.root(), owner.uid, owner.gid) != 0) return failed("");
+  return {};
+}
+
+const std::filesystem::path& StagedTrain::path() const { return state_->staging.path(); }
+
+std::uint64_t StagedTrain::bytes() const {
+  std::uint64_t sum = 0;
+  if (const auto entries = state_->tree.list("")) {
+    for (const TreeEntry& entry : *entries) sum += entry.size;
+  }
+  return sum;
+}
+
+}  // namespace trainseal
