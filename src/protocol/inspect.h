@@ -18,8 +18,8 @@ struct Inspection {
     unsigned key_bits;
     std::string fingerprint;  ///< hex
     bool signed_;
-    bool can_read;            ///< holds a wrapped key
-    bool mine;                ///< this station's id
+    bool can_read;  ///< holds a wrapped key
+    bool mine;      ///< this station's id
   };
   struct File {
     std::string name;

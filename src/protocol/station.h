@@ -28,8 +28,8 @@ class Observer {
  public:
   virtual ~Observer() = default;
   virtual void step_started(std::string_view step) = 0;
-  /// `bytes` counts what the step read. Neither time nor size is told of the contents step (`confidential`): they would say where a
-  /// decryption failed (PROTOCOL §5.6).
+  /// `bytes` counts what the step read. Neither time nor size is told of the contents step (`confidential`):
+  /// they would say where a decryption failed (PROTOCOL §5.6).
   virtual void step_ended(std::string_view step, bool ok, std::uint64_t bytes, bool confidential) = 0;
   /// How far the step under way is; called often.
   virtual void progress(std::uint64_t done_bytes, std::uint64_t total_bytes) = 0;

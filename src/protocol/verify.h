@@ -14,7 +14,8 @@ struct VerifyReport {
   std::vector<std::string> not_checked;  ///< one sentence each, with the reason
 };
 
-/// Everything that can be checked without a private key (PROTOCOL §5.2, §5.3). Uses neither the token nor the state.
+/// Everything that can be checked without a private key (PROTOCOL §5.2, §5.3). Uses neither the token nor the
+/// state.
 Result<VerifyReport> verify(Station& station, TrainView& train, const std::vector<TrainView*>& previous);
 
 }  // namespace trainseal

@@ -11,8 +11,8 @@
 
 namespace trainseal {
 
-/// A place where a train lives. `JournalCompletion`s are what the state is to know once the change is in place; they are applied with it,
-/// also by the recovery after a kill.
+/// A place where a train lives. `JournalCompletion`s are what the state is to know once the change is in
+/// place; they are applied with it, also by the recovery after a kill.
 class TrainStore {
  public:
   virtual ~TrainStore() = default;
@@ -32,9 +32,10 @@ class TrainStore {
   virtual Result<void> discard(const JournalCompletion& completion) = 0;
 };
 
-/// A train in a folder: the content of `/opt`, or a root file system with it under `opt/` (CONTRACT "Naming a train"). A folder
-/// that is not there yet can be committed to only.
-Result<std::unique_ptr<TrainStore>> open_folder_store(const StateFolder& state, const std::filesystem::path& path);
+/// A train in a folder: the content of `/opt`, or a root file system with it under `opt/` (CONTRACT "Naming a
+/// train"). A folder that is not there yet can be committed to only.
+Result<std::unique_ptr<TrainStore>> open_folder_store(const StateFolder& state,
+                                                      const std::filesystem::path& path);
 
 /// A view of a folder without a store: earlier stages, the folder of `--out`.
 Result<std::unique_ptr<TrainView>> open_folder_view(const std::filesystem::path& path);
@@ -61,8 +62,8 @@ Result<std::unique_ptr<TrainView>> open_files_view(const std::filesystem::path& 
 /// Removes the plaintext in an `--out` folder (`discard`, `--wipe`): the folder with everything in it.
 Result<void> remove_out_folder(const std::filesystem::path& path);
 
-/// What a killed command left behind is finished or swept (CONTRACT "Safety that every command keeps"); every command calls this first.
-/// Returns one sentence for each thing that was done.
+/// What a killed command left behind is finished or swept (CONTRACT "Safety that every command keeps"); every
+/// command calls this first. Returns one sentence for each thing that was done.
 Result<std::vector<std::string>> recover(const StateFolder& state);
 
 }  // namespace trainseal

@@ -15,21 +15,25 @@ std::optional<std::size_t> find_stop(const TrainConfig& config, const Identifier
 /// The stations of the route as a person reads them: `3, 5, 9`.
 std::string route_text(const TrainConfig& config);
 
-/// How many stops have run: the route's signed stops. `not_my_turn` if the signed stops are not exactly the first ones, or
-/// if `result_hash` and `result_signature` are not there if and only if some stop has signed (PROTOCOL §5.3).
+/// The creator's signature alone, over a proposal: `signature_invalid`.
+Result<void> check_creator_signature(const TrainConfig& config);
+
+/// How many stops have run: the route's signed stops. `not_my_turn` if the signed stops are not exactly the
+/// first ones, or if `result_hash` and `result_signature` are not there if and only if some stop has signed
+/// (PROTOCOL §5.3).
 Result<std::size_t> completed_stops(const TrainConfig& config);
 
 /// Creator's and builder's signatures over `hash` (PROTOCOL §4): `signature_invalid` says whose.
 Result<void> check_immutable_signatures(const TrainConfig& config);
 
-/// Every check of the chain that the config allows (PROTOCOL §5.3): each completed stop's PSS over its digest, the last completed
-/// stop's digest recomputed from the ones before it and `result_hash`, and `result_signature`. `signature_invalid` or `chain_invalid`,
-/// with the stop as subject.
+/// Every check of the chain that the config allows (PROTOCOL §5.3): each completed stop's PSS over its
+/// digest, the last completed stop's digest recomputed from the ones before it and `result_hash`, and
+/// `result_signature`. `signature_invalid` or `chain_invalid`, with the stop as subject.
 Result<void> check_chain(const TrainConfig& config);
 
-/// Holds `config` against an earlier stage of the same train (`--previous`, records): same identity, route and earlier signatures, and
-/// the digest of the earlier stage's last stop recomputed from its result hash. `chain_invalid` names what differs
-/// (PROTOCOL §5.3, §8).
+/// Holds `config` against an earlier stage of the same train (`--previous`, records): same identity, route
+/// and earlier signatures, and the digest of the earlier stage's last stop recomputed from its result hash.
+/// `chain_invalid` names what differs (PROTOCOL §5.3, §8).
 Result<void> check_against_earlier(const TrainConfig& config, const TrainConfig& earlier);
 
 /// dᵢ = SHA-512(d₀ ‖ … ‖ dᵢ₋₁ ‖ result_hash), d₀ = SHA-512(session_id ‖ result_hash) (PROTOCOL §4).

@@ -18,8 +18,8 @@ struct BuildReport {
   std::string built;  ///< the place of the train
 };
 
-/// The builder's part: checks the creator's signature and the files' hash, signs, encrypts the files under a fresh key, which is
-/// wrapped for the first stop (PROTOCOL §4).
+/// The builder's part: checks the creator's signature and the files' hash, signs, encrypts the files under a
+/// fresh key, which is wrapped for the first stop (PROTOCOL §4).
 Result<BuildReport> build(Station& station, const BuildRequest& request);
 
 }  // namespace trainseal

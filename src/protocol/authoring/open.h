@@ -11,8 +11,8 @@ struct OpenReport {
   KeyPath unwrap;
 };
 
-/// The creator's end (PROTOCOL §9): checks the train as a next station would and releases files and results into `out`.
-/// `not_my_turn` if no stop has run yet.
+/// The creator's end (PROTOCOL §9): checks the train as a next station would and releases files and results
+/// into `out`. `not_my_turn` if no stop has run yet.
 Result<OpenReport> open_train(Station& station, TrainStore& store, const OutFolder& out,
                               const std::vector<TrainView*>& previous);
 

@@ -1,0 +1,134 @@
+#include "protocol/pre_run.h"
+
+#include "base/text.h"
+#include "protocol/steps/content_verifier.h"
+#include "protocol/steps/contents.h"
+#include "protocol/steps/immutable_digest.h"
+#include "protocol/steps/public_checks.h"
+#include "protocol/steps/step.h"
+#include "protocol/steps/summary.h"
+#include "state/records.h"
+#include "state/replay.h"
+
+namespace trainseal {
+
+namespace {
+
+/// Where the plaintext of an earlier pre-run of this very train still is, or nothing.
+Result<std::optional<PreRunReport>> find_released(Station& station, const Record& record,
+                                                  const TrainConfig& config, TrainView& train) {
+  bool there = false;
+  if (record.out) {
+    std::error_code ignored;
+    there = std::filesystem::exists(*record.out, ignored);
+  } else {
+    TRY(there, immutable_files_are_plain(config, train));
+  }
+  if (!there) return std::nullopt;
+  PreRunReport report{summarize(config, record.stop), record.out, true, std::nullopt};
+  station.observer.warning(text("the train is released already, since ", record.time,
+                                record.out ? text(", in ", *record.out) : std::string(", in place")));
+  return report;
+}
+
+/// Deals with a record that an earlier pre-run of whatever train at this place has left.
+Result<std::optional<PreRunReport>> check_record(Station& station, const std::string& place,
+                                                 TrainView& train) {
+  TRY(const Identifier id, station_id(station));
+  TRY(const auto record, Records(station.state).find(id.text(), place));
+  if (!record) return std::nullopt;
+  TRY(const Bytes bytes, train.config(station.rules.config.max_bytes));
+  if (as_text(bytes) == record->config) {
+    TRY(const auto parsed, TrainConfig::parse(bytes, station.rules.config));
+    return find_released(station, *record, parsed.config, train);
+  }
+  station.observer.warning(
+      text("train ", quoted(record->train_id), ", released here at ", record->time,
+           ", was never sealed; its record is replaced",
+           record->out ? text(", its plaintext is still in ", *record->out) : std::string()));
+  return std::nullopt;
+}
+
+Record make_record(const Identifier& station, const std::string& place, const CheckedConfig& train,
+                   const PreRunRequest& request, std::string time) {
+  const ReplayKey key = replay_key(train.config, station, train.completed);
+  Record record;
+  record.station = station.text();
+  record.place = place;
+  record.train_id = train.config->id;
+  record.config = std::string(as_text(train.bytes));
+  record.hash = key.hash;
+  record.session_id = key.session_id;
+  record.stop = train.completed;
+  if (train.statements) record.statements = std::string(as_text(*train.statements));
+  if (request.out != nullptr) record.out = request.out->path().string();
+  record.time = std::move(time);
+  return record;
+}
+
+Result<TokenKey*> find_key(Station& station, const RouteStop& stop) {
+  Step step(station.observer, "key");
+  TRY(TokenKey * key, station.keys.key_for(stop.rsa_public_key.key()));
+  step.succeeded();
+  return key;
+}
+
+Result<WrappedKey> my_wrapped_key(const RouteStop& stop, std::size_t index) {
+  if (stop.encrypted_key) {
+    const ByteView bytes = stop.encrypted_key->bytes();
+    return WrappedKey{Bytes(bytes.begin(), bytes.end())};
+  }
+  Error error{ErrorCode::config_invalid,
+              text("the config holds no wrapped key for station ", quoted(stop.station.text()),
+                   " although it is its turn"),
+              "Fetch the train again, or ask the station before yours.",
+              {},
+              text("route[", index, "].encrypted_key")};
+  return fail(std::move(error));
+}
+
+/// Unwrapping says how it went only together with the contents.
+Result<SymmetricKey> unwrap(Station& station, TokenKey& key, const WrappedKey& wrapped) {
+  Step step(station.observer, "unwrap", Step::Kind::confidential);
+  auto symmetric_key = key.unwrap(wrapped);
+  if (symmetric_key || symmetric_key.error().code == ErrorCode::decrypt_failed) step.succeeded();
+  return symmetric_key;
+}
+
+}  // namespace
+
+Result<PreRunReport> pre_run(Station& station, const PreRunRequest& request) {
+  const std::string& place = request.store.place();
+  TRY(const StateLock lock, station.state.lock_train(place));
+  TRY(const auto train, request.store.open());
+  TRY(auto released, check_record(station, place, *train));
+  if (released) return *std::move(released);
+
+  TRY(const CheckedConfig checked, check_publicly(station, *train, Turn::mine, request.previous));
+  TRY(const Identifier id, station_id(station));
+  const ReplayKey session = replay_key(checked.config, id, checked.completed);
+  const ReplayLedger ledger(station.state);
+  TRY_DO(ledger.check_session(session));
+  TRY(const ContentPlan plan, plan_contents(station, checked.config, checked.completed, *train));
+
+  const RouteStop& stop = checked.config->route[checked.completed];
+  TRY(const WrappedKey wrapped, my_wrapped_key(stop, checked.completed));
+  TRY(TokenKey * key, find_key(station, stop));
+  TRY(auto staged, request.out != nullptr ? request.out->stage() : request.store.stage());
+  TRY(VerifiedTrain verified,
+      ContentVerifier::verify({*train, checked.config, plan, station.rules.unlisted, station.observer},
+                              unwrap(station, *key, wrapped), std::move(staged)));
+
+  Step releasing(station.observer, "release");
+  if (request.owner) TRY_DO(verified.staged().give_to(*request.owner));
+  TRY_DO(ledger.see(session));
+  JournalCompletion completion;
+  completion.put_record = make_record(id, place, checked, request, station.state.clock().timestamp());
+  TRY_DO(request.out != nullptr ? request.out->release(std::move(verified), completion)
+                                : request.store.release(std::move(verified), completion));
+  releasing.succeeded();
+  return PreRunReport{summarize(checked.config, checked.completed), completion.put_record->out, false,
+                      key->unwrap_path()};
+}
+
+}  // namespace trainseal

@@ -1,0 +1,58 @@
+#include "protocol/verify.h"
+
+#include "base/text.h"
+#include "protocol/steps/public_checks.h"
+#include "protocol/steps/summary.h"
+
+namespace trainseal {
+
+namespace {
+
+void tell_checked(const CheckedConfig& train, std::size_t previous, VerifyReport& report) {
+  report.checked.push_back("the config is well-formed, and its route has no gap and names no station twice");
+  report.checked.push_back("the creator's and the builder's signatures over the immutable files' hash");
+  if (train.completed > 0) {
+    report.checked.push_back(text("the signatures of the ", train.completed,
+                                  " stops that have run, and that no other has signed"));
+    report.checked.push_back(text("the digest of stop ", train.completed,
+                                  ", recomputed from the ones before it and the result hash"));
+    report.checked.push_back("the signature over the result hash");
+    report.checked.push_back("user_sym_key.key is the creator's wrapped key");
+  } else {
+    report.checked.push_back("no stop has signed, and there is no result hash");
+  }
+  if (previous > 0)
+    report.checked.push_back(text("nothing that ", previous, " earlier stages fix has changed"));
+}
+
+void tell_not_checked(const CheckedConfig& train, const Trust& trust, std::size_t previous,
+                      VerifyReport& report) {
+  report.not_checked.push_back(
+      "what is in the files: that needs the key of the next station or of the creator");
+  report.not_checked.push_back("whether the wrapped keys can be unwrapped: only their holders can tell");
+  if (train.completed > 1 && previous == 0) {
+    report.not_checked.push_back(
+        "the digests of stops before the last one: that needs earlier stages (--previous)");
+  }
+  if (!trust.creators || !trust.stations) {
+    report.not_checked.push_back(
+        "whose keys they are: that needs a trust file (--trust) with creators and stations");
+  }
+  if (!trust.routes) {
+    report.not_checked.push_back(
+        "whether the route is the one that was agreed on: the format does not sign it (routes in the trust "
+        "file)");
+  }
+}
+
+}  // namespace
+
+Result<VerifyReport> verify(Station& station, TrainView& train, const std::vector<TrainView*>& previous) {
+  TRY(const CheckedConfig checked, check_publicly(station, train, Turn::anybodys, previous));
+  VerifyReport report{summarize(checked.config, checked.completed), {}, {}};
+  tell_checked(checked, previous.size(), report);
+  tell_not_checked(checked, station.trust, previous.size(), report);
+  return report;
+}
+
+}  // namespace trainseal
