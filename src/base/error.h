@@ -6,25 +6,57 @@
 
 namespace trainseal {
 
-/// Everything that can go wrong, as CONTRACT ("Output") lists it. The enumerators are spelt as in the reports.
+/// Everything that can go wrong, as CONTRACT ("Output") lists it. The enumerators are spelt as in the
+/// reports.
 enum class ErrorCode : std::uint8_t {
   internal,
-  usage, settings_invalid,
-  config_invalid, not_on_route, not_my_turn, wrong_station_key, untrusted_key, signature_invalid, chain_invalid,
-  session_reused, decrypt_failed, digest_mismatch, config_changed, unlisted_file, symlink_refused, hostile_path,
-  base_mismatch, statement_invalid, results_unstable,
-  token_unavailable, key_not_found, key_ambiguous, mechanism_refused, token_failed,
-  pin_missing, pin_incorrect, pin_locked,
-  store_failed, state_failed, engine_failed, registry_failed, no_space, busy,
-  denied, already_signed, no_record, not_confirmed, restored_state,
-  service_unavailable, timeout,
+  usage,
+  settings_invalid,
+  config_invalid,
+  not_on_route,
+  not_my_turn,
+  wrong_station_key,
+  untrusted_key,
+  signature_invalid,
+  chain_invalid,
+  session_reused,
+  decrypt_failed,
+  digest_mismatch,
+  config_changed,
+  unlisted_file,
+  symlink_refused,
+  hostile_path,
+  base_mismatch,
+  statement_invalid,
+  results_unstable,
+  token_unavailable,
+  key_not_found,
+  key_ambiguous,
+  mechanism_refused,
+  token_failed,
+  pin_missing,
+  pin_incorrect,
+  pin_locked,
+  store_failed,
+  state_failed,
+  engine_failed,
+  registry_failed,
+  no_space,
+  busy,
+  denied,
+  already_signed,
+  no_record,
+  not_confirmed,
+  restored_state,
+  service_unavailable,
+  timeout,
 };
 
 /// What the caller of a failed command can do about it.
 enum class Retry : std::uint8_t { never, later, after_operator };
 
-/// What failed, for a person (`what`, `hint`), for a program (`code`, `subject`) and for the local log (`detail`).
-/// The texts may quote untrusted names as they are: whoever shows them calls `printable`.
+/// What failed, for a person (`what`, `hint`), for a program (`code`, `subject`) and for the local log
+/// (`detail`). The texts may quote untrusted names as they are: whoever shows them calls `printable`.
 struct Error {
   ErrorCode code = ErrorCode::internal;
   std::string what;     ///< what went wrong, with which train, station, file or key

@@ -12,8 +12,8 @@ namespace trainseal {
 
 enum class LogLevel : std::uint8_t { error, warning, info, debug };
 
-/// One `key=value` of a log line. The overloads are the closed list of what may be logged: there is none for bytes,
-/// and secrets do not convert to any of these.
+/// One `key=value` of a log line. The overloads are the closed list of what may be logged: there is none for
+/// bytes, and secrets do not convert to any of these.
 struct LogField {
   LogField(std::string_view key, std::string_view value);
   LogField(std::string_view key, const char* value) : LogField(key, std::string_view(value)) {}

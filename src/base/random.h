@@ -4,8 +4,8 @@
 
 namespace trainseal {
 
-/// Fills `out` from the kernel's generator (getrandom). Terminates the program if that ever fails: nothing here may
-/// go on with predictable bytes.
+/// Fills `out` from the kernel's generator (getrandom). Terminates the program if that ever fails: nothing
+/// here may go on with predictable bytes.
 void random_bytes(MutableByteView out);
 
 }  // namespace trainseal

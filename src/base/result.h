@@ -25,9 +25,9 @@ using Result = std::expected<T, Error>;
 
 #define TRAINSEAL_JOIN_(a, b) a##b
 #define TRAINSEAL_JOIN(a, b) TRAINSEAL_JOIN_(a, b)
-#define TRAINSEAL_TRY_(result, declaration, expression)                 \
-  auto result = (expression);                                           \
-  if (!result) return ::trainseal::fail(std::move(result).error());     \
+#define TRAINSEAL_TRY_(result, declaration, expression)             \
+  auto result = (expression);                                       \
+  if (!result) return ::trainseal::fail(std::move(result).error()); \
   declaration = *std::move(result)
 
 /// `TRY(auto config, TrainConfig::parse(bytes));` declares `config` or returns the failure.
@@ -35,8 +35,8 @@ using Result = std::expected<T, Error>;
   TRAINSEAL_TRY_(TRAINSEAL_JOIN(try_result_, __LINE__), declaration, expression)
 
 /// `TRY_DO(store.commit(…));` goes on or returns the failure.
-#define TRY_DO(expression)                                                            \
-  do {                                                                                \
-    if (auto try_result = (expression); !try_result)                                  \
-      return ::trainseal::fail(std::move(try_result).error());                        \
+#define TRY_DO(expression)                                     \
+  do {                                                         \
+    if (auto try_result = (expression); !try_result)           \
+      return ::trainseal::fail(std::move(try_result).error()); \
   } while (false)

@@ -7,8 +7,8 @@
 
 namespace trainseal {
 
-/// Bytes that must not leak: in pages of their own, locked into memory, left out of core dumps and forked children,
-/// and wiped at the end. Move-only; there is no formatter, no `==` and no conversion to text.
+/// Bytes that must not leak: in pages of their own, locked into memory, left out of core dumps and forked
+/// children, and wiped at the end. Move-only; there is no formatter, no `==` and no conversion to text.
 class SecretBytes {
  public:
   SecretBytes() = default;

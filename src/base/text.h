@@ -11,7 +11,9 @@ inline void append(std::string& out, std::string_view part) { out += part; }
 inline void append(std::string& out, char part) { out += part; }
 template <std::integral T>
   requires(!std::same_as<T, char> && !std::same_as<T, bool>)
-void append(std::string& out, T part) { out += std::to_string(part); }
+void append(std::string& out, T part) {
+  out += std::to_string(part);
+}
 }  // namespace text_detail
 
 /// Joins texts and integers to one string: `text("stop ", index, " of ", count)`.
@@ -22,9 +24,10 @@ std::string text(const Parts&... parts) {
   return out;
 }
 
-/// `untrusted` made fit for a terminal, a log, JSON and HTML source: each byte that is not part of valid UTF-8 and each byte of a
-/// control, escape, line-separator or bidirectional-formatting character becomes `\xNN`. Everything that people read
-/// and that somebody else may have written passes through here, once more than once does no harm (CONTRACT "Output").
+/// `untrusted` made fit for a terminal, a log, JSON and HTML source: each byte that is not part of valid
+/// UTF-8 and each byte of a control, escape, line-separator or bidirectional-formatting character becomes
+/// `\xNN`. Everything that people read and that somebody else may have written passes through here, once more
+/// than once does no harm (CONTRACT "Output").
 std::string printable(std::string_view untrusted);
 
 /// As `printable`, but the text may hold line feeds and tabs of our own.

@@ -7,10 +7,10 @@
 
 namespace trainseal {
 
-/// SHA-512 on a thread of its own, so that hashing and ciphering go on side by side and the slower one sets the
-/// speed. The caller fills buffers from a small ring and hands them over in the order in which they are hashed; a
-/// buffer is the caller's until `submit`. Memory is `kBuffers * kBufferBytes`, whatever passes through; buffers are
-/// wiped at the end, because they hold plaintext.
+/// SHA-512 on a thread of its own, so that hashing and ciphering go on side by side and the slower one sets
+/// the speed. The caller fills buffers from a small ring and hands them over in the order in which they are
+/// hashed; a buffer is the caller's until `submit`. Memory is `kBuffers * kBufferBytes`, whatever passes
+/// through; buffers are wiped at the end, because they hold plaintext.
 class HashThread {
  public:
   static constexpr std::size_t kBufferBytes = 256 * 1024;
@@ -21,7 +21,8 @@ class HashThread {
   HashThread(const HashThread&) = delete;
   HashThread& operator=(const HashThread&) = delete;
 
-  /// A free buffer of `kBufferBytes + 64` bytes; waits until there is one. Small pieces may be gathered in it.
+  /// A free buffer of `kBufferBytes + 64` bytes; waits until there is one. Small pieces may be gathered in
+  /// it.
   MutableByteView acquire();
   /// Hands the first `used` bytes of the acquired buffer to the hash.
   void submit(std::size_t used);

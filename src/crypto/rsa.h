@@ -25,7 +25,8 @@ struct Pkcs1Signature {
   Bytes bytes;
 };
 
-/// Which salt a PSS signature has. The two lengths keep the protocol's signatures and ours apart (PROTOCOL §10, §11).
+/// Which salt a PSS signature has. The two lengths keep the protocol's signatures and ours apart (PROTOCOL
+/// §10, §11).
 enum class PssSalt : std::uint8_t {
   protocol,   ///< the longest that fits: ceil((bits-1)/8) - 66, 190 bytes for RSA-2048
   statement,  ///< 64 bytes, the hash's length
