@@ -15,9 +15,6 @@ std::optional<std::size_t> find_stop(const TrainConfig& config, const Identifier
 /// The stations of the route as a person reads them: `3, 5, 9`.
 std::string route_text(const TrainConfig& config);
 
-/// The creator's signature alone, over a proposal: `signature_invalid`.
-Result<void> check_creator_signature(const TrainConfig& config);
-
 /// How many stops have run: the route's signed stops. `not_my_turn` if the signed stops are not exactly the
 /// first ones, or if `result_hash` and `result_signature` are not there if and only if some stop has signed
 /// (PROTOCOL §5.3).

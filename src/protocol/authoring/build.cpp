@@ -17,7 +17,7 @@ Result<TrainConfig> read_proposal(Station& station, ByteView proposal) {
   rules.proposal = true;
   TRY(auto parsed, TrainConfig::parse(proposal, rules));
   for (const std::string& warning : parsed.warnings) station.observer.warning(warning);
-  TRY_DO(check_creator_signature(parsed.config));
+  TRY_DO(check_immutable_signatures(parsed.config));
   step.succeeded(proposal.size());
   return std::move(parsed.config);
 }
