@@ -8,7 +8,7 @@ namespace trainseal {
 
 namespace text_detail {
 inline void append(std::string& out, std::string_view part) { out += part; }
-inline void append(std::string& out, char part) { out += part; }
+inline void append(std::string& out, std::same_as<char> auto part) { out += part; }
 template <std::integral T>
   requires(!std::same_as<T, char> && !std::same_as<T, bool>)
 void append(std::string& out, T part) {
@@ -40,6 +40,7 @@ std::string html(std::string_view untrusted);
 inline std::string quoted(std::string_view name) { return text('"', name, '"'); }
 // Without these, a std::string would find the stream manipulator std::quoted.
 inline std::string quoted(const std::string& name) { return quoted(std::string_view(name)); }
+inline std::string quoted(const char* name) { return quoted(std::string_view(name)); }
 inline std::string quoted(std::string& name) { return quoted(std::string_view(name)); }
 
 /// The names joined by ", ", at most `most` of them, with "… and N more" after that.
