@@ -1,0 +1,246 @@
+#include "pkcs11/cryptoki.h"
+
+#include <array>
+
+#include "base/text.h"
+
+namespace trainseal {
+namespace {
+
+std::string hex_of(CK_RV rv) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string out;
+  for (; rv != 0; rv >>= 4) out.insert(out.begin(), digits[rv & 15]);
+  return "0x" + out;
+}
+
+struct Explanation {
+  ErrorCode code;
+  std::string_view reason;
+  std::string_view hint;
+};
+
+Explanation explain(const CkFailure& failure) {
+  switch (failure.rv) {
+    case CKR_PIN_INCORRECT:
+      return {ErrorCode::pin_incorrect, "the PIN is wrong",
+              "give the right one; it was tried once and is not tried again"};
+    case CKR_PIN_INVALID:
+    case CKR_PIN_LEN_RANGE:
+      return {ErrorCode::pin_incorrect,
+              "the PIN has a length or characters that this token's PINs never have",
+              "give the right one; it was tried once and is not tried again"};
+    case CKR_PIN_LOCKED:
+      return {ErrorCode::pin_locked, "its PIN is locked",
+              "the token's security officer can set a new one with the SO PIN, by the vendor's tool"};
+    case CKR_PIN_EXPIRED:
+      return {ErrorCode::pin_locked, "its PIN has expired", "change it with the vendor's tool"};
+    case CKR_USER_PIN_NOT_INITIALIZED:
+      return {ErrorCode::pin_missing, "it has no user PIN yet",
+              "let the token's security officer set one, by the vendor's tool"};
+    case CKR_USER_NOT_LOGGED_IN:
+      return {ErrorCode::pin_missing, "nobody is logged in to it", "give the PIN, e.g. by --pin-file"};
+    case CKR_FUNCTION_CANCELED:
+      return {ErrorCode::pin_missing, "the entry of the PIN was cancelled", "enter the PIN at the token"};
+    case CKR_TOKEN_NOT_PRESENT:
+    case CKR_TOKEN_NOT_RECOGNIZED:
+    case CKR_DEVICE_REMOVED:
+    case CKR_SLOT_ID_INVALID:
+      return {ErrorCode::token_unavailable, "it is not there any more",
+              "plug it in, or check the connection to it"};
+    case CKR_SESSION_COUNT:
+      return {ErrorCode::token_failed, "all its sessions are in use",
+              "try again, stop other programs that use it, or raise token.sessions in the settings"};
+    case CKR_TOKEN_WRITE_PROTECTED:
+    case CKR_SESSION_READ_ONLY:
+      return {ErrorCode::token_failed, "it is write-protected", "use the vendor's tool to make keys on it"};
+    case CKR_DEVICE_MEMORY:
+      return {ErrorCode::token_failed, "it has no room left", "delete keys that are not needed"};
+    case CKR_KEY_FUNCTION_NOT_PERMITTED:
+      return {ErrorCode::mechanism_refused, "the key was made without the right to do that",
+              "a key for trains needs CKA_DECRYPT and CKA_SIGN: make one with `trainseal key generate`"};
+    case CKR_KEY_SIZE_RANGE:
+      return {ErrorCode::mechanism_refused, "it has no keys of that size", "try --bits 2048"};
+    default:
+      break;  // CKR_* is an open set
+  }
+  switch (class_of(failure)) {
+    case FailureClass::mechanism:
+      return {ErrorCode::mechanism_refused, "it does not offer that",
+              "`trainseal token probe` says what it offers"};
+    case FailureClass::session:
+    case FailureClass::log_in:
+    case FailureClass::device:
+    case FailureClass::pin:
+    case FailureClass::other:
+      break;
+  }
+  return {ErrorCode::token_failed, "it answered with an error",
+          "try again; if it stays so, `trainseal token probe` and the token's own log tell more"};
+}
+
+}  // namespace
+
+std::string CkFailure::str() const {
+  return text(function, mechanism.empty() ? "" : " ", mechanism, ": ", rv_name(rv));
+}
+
+FailureClass class_of(const CkFailure& failure) {
+  switch (failure.rv) {
+    case CKR_SESSION_CLOSED:
+    case CKR_SESSION_HANDLE_INVALID:
+    case CKR_OPERATION_ACTIVE:
+    case CKR_OPERATION_NOT_INITIALIZED:
+      return FailureClass::session;
+    case CKR_USER_NOT_LOGGED_IN:
+    case CKR_KEY_HANDLE_INVALID:
+    case CKR_OBJECT_HANDLE_INVALID:
+      return FailureClass::log_in;
+    case CKR_DEVICE_REMOVED:
+    case CKR_TOKEN_NOT_PRESENT:
+    case CKR_TOKEN_NOT_RECOGNIZED:
+    case CKR_SLOT_ID_INVALID:
+    case CKR_CRYPTOKI_NOT_INITIALIZED:
+      return FailureClass::device;
+    case CKR_PIN_INCORRECT:
+    case CKR_PIN_INVALID:
+    case CKR_PIN_LEN_RANGE:
+    case CKR_PIN_EXPIRED:
+    case CKR_PIN_LOCKED:
+    case CKR_USER_PIN_NOT_INITIALIZED:
+      return FailureClass::pin;
+    default:
+      break;  // CKR_* is an open set
+  }
+  // Tokens answer a bad ciphertext with whatever they like (TOKENS.md rule 7): it must not look like their
+  // own fault.
+  if (failure.function == "C_Decrypt") return FailureClass::other;
+  switch (failure.rv) {
+    case CKR_GENERAL_ERROR:
+    case CKR_FUNCTION_FAILED:
+    case CKR_DEVICE_ERROR:
+      return FailureClass::device;
+    case CKR_MECHANISM_INVALID:
+    case CKR_MECHANISM_PARAM_INVALID:
+    case CKR_ARGUMENTS_BAD:
+    case CKR_FUNCTION_NOT_SUPPORTED:
+      return FailureClass::mechanism;
+    default:
+      return FailureClass::other;
+  }
+}
+
+std::string rv_name(CK_RV rv) {
+#define TRAINSEAL_RV(name) \
+  case name:               \
+    return #name;
+  switch (rv) {
+    TRAINSEAL_RV(CKR_OK)
+    TRAINSEAL_RV(CKR_CANCEL)
+    TRAINSEAL_RV(CKR_HOST_MEMORY)
+    TRAINSEAL_RV(CKR_SLOT_ID_INVALID)
+    TRAINSEAL_RV(CKR_GENERAL_ERROR)
+    TRAINSEAL_RV(CKR_FUNCTION_FAILED)
+    TRAINSEAL_RV(CKR_ARGUMENTS_BAD)
+    TRAINSEAL_RV(CKR_NO_EVENT)
+    TRAINSEAL_RV(CKR_NEED_TO_CREATE_THREADS)
+    TRAINSEAL_RV(CKR_CANT_LOCK)
+    TRAINSEAL_RV(CKR_ATTRIBUTE_READ_ONLY)
+    TRAINSEAL_RV(CKR_ATTRIBUTE_SENSITIVE)
+    TRAINSEAL_RV(CKR_ATTRIBUTE_TYPE_INVALID)
+    TRAINSEAL_RV(CKR_ATTRIBUTE_VALUE_INVALID)
+    TRAINSEAL_RV(CKR_ACTION_PROHIBITED)
+    TRAINSEAL_RV(CKR_DATA_INVALID)
+    TRAINSEAL_RV(CKR_DATA_LEN_RANGE)
+    TRAINSEAL_RV(CKR_DEVICE_ERROR)
+    TRAINSEAL_RV(CKR_DEVICE_MEMORY)
+    TRAINSEAL_RV(CKR_DEVICE_REMOVED)
+    TRAINSEAL_RV(CKR_ENCRYPTED_DATA_INVALID)
+    TRAINSEAL_RV(CKR_ENCRYPTED_DATA_LEN_RANGE)
+    TRAINSEAL_RV(CKR_FUNCTION_CANCELED)
+    TRAINSEAL_RV(CKR_FUNCTION_NOT_PARALLEL)
+    TRAINSEAL_RV(CKR_FUNCTION_NOT_SUPPORTED)
+    TRAINSEAL_RV(CKR_KEY_HANDLE_INVALID)
+    TRAINSEAL_RV(CKR_KEY_SIZE_RANGE)
+    TRAINSEAL_RV(CKR_KEY_TYPE_INCONSISTENT)
+    TRAINSEAL_RV(CKR_KEY_NOT_NEEDED)
+    TRAINSEAL_RV(CKR_KEY_CHANGED)
+    TRAINSEAL_RV(CKR_KEY_NEEDED)
+    TRAINSEAL_RV(CKR_KEY_INDIGESTIBLE)
+    TRAINSEAL_RV(CKR_KEY_FUNCTION_NOT_PERMITTED)
+    TRAINSEAL_RV(CKR_KEY_NOT_WRAPPABLE)
+    TRAINSEAL_RV(CKR_KEY_UNEXTRACTABLE)
+    TRAINSEAL_RV(CKR_MECHANISM_INVALID)
+    TRAINSEAL_RV(CKR_MECHANISM_PARAM_INVALID)
+    TRAINSEAL_RV(CKR_OBJECT_HANDLE_INVALID)
+    TRAINSEAL_RV(CKR_OPERATION_ACTIVE)
+    TRAINSEAL_RV(CKR_OPERATION_NOT_INITIALIZED)
+    TRAINSEAL_RV(CKR_PIN_INCORRECT)
+    TRAINSEAL_RV(CKR_PIN_INVALID)
+    TRAINSEAL_RV(CKR_PIN_LEN_RANGE)
+    TRAINSEAL_RV(CKR_PIN_EXPIRED)
+    TRAINSEAL_RV(CKR_PIN_LOCKED)
+    TRAINSEAL_RV(CKR_SESSION_CLOSED)
+    TRAINSEAL_RV(CKR_SESSION_COUNT)
+    TRAINSEAL_RV(CKR_SESSION_HANDLE_INVALID)
+    TRAINSEAL_RV(CKR_SESSION_PARALLEL_NOT_SUPPORTED)
+    TRAINSEAL_RV(CKR_SESSION_READ_ONLY)
+    TRAINSEAL_RV(CKR_SESSION_EXISTS)
+    TRAINSEAL_RV(CKR_SESSION_READ_ONLY_EXISTS)
+    TRAINSEAL_RV(CKR_SESSION_READ_WRITE_SO_EXISTS)
+    TRAINSEAL_RV(CKR_SIGNATURE_INVALID)
+    TRAINSEAL_RV(CKR_SIGNATURE_LEN_RANGE)
+    TRAINSEAL_RV(CKR_TEMPLATE_INCOMPLETE)
+    TRAINSEAL_RV(CKR_TEMPLATE_INCONSISTENT)
+    TRAINSEAL_RV(CKR_TOKEN_NOT_PRESENT)
+    TRAINSEAL_RV(CKR_TOKEN_NOT_RECOGNIZED)
+    TRAINSEAL_RV(CKR_TOKEN_WRITE_PROTECTED)
+    TRAINSEAL_RV(CKR_UNWRAPPING_KEY_SIZE_RANGE)
+    TRAINSEAL_RV(CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT)
+    TRAINSEAL_RV(CKR_USER_ALREADY_LOGGED_IN)
+    TRAINSEAL_RV(CKR_USER_NOT_LOGGED_IN)
+    TRAINSEAL_RV(CKR_USER_PIN_NOT_INITIALIZED)
+    TRAINSEAL_RV(CKR_USER_TYPE_INVALID)
+    TRAINSEAL_RV(CKR_USER_ANOTHER_ALREADY_LOGGED_IN)
+    TRAINSEAL_RV(CKR_USER_TOO_MANY_TYPES)
+    TRAINSEAL_RV(CKR_WRAPPED_KEY_INVALID)
+    TRAINSEAL_RV(CKR_WRAPPED_KEY_LEN_RANGE)
+    TRAINSEAL_RV(CKR_WRAPPING_KEY_HANDLE_INVALID)
+    TRAINSEAL_RV(CKR_WRAPPING_KEY_SIZE_RANGE)
+    TRAINSEAL_RV(CKR_WRAPPING_KEY_TYPE_INCONSISTENT)
+    TRAINSEAL_RV(CKR_RANDOM_SEED_NOT_SUPPORTED)
+    TRAINSEAL_RV(CKR_RANDOM_NO_RNG)
+    TRAINSEAL_RV(CKR_DOMAIN_PARAMS_INVALID)
+    TRAINSEAL_RV(CKR_CURVE_NOT_SUPPORTED)
+    TRAINSEAL_RV(CKR_BUFFER_TOO_SMALL)
+    TRAINSEAL_RV(CKR_SAVED_STATE_INVALID)
+    TRAINSEAL_RV(CKR_INFORMATION_SENSITIVE)
+    TRAINSEAL_RV(CKR_STATE_UNSAVEABLE)
+    TRAINSEAL_RV(CKR_CRYPTOKI_NOT_INITIALIZED)
+    TRAINSEAL_RV(CKR_CRYPTOKI_ALREADY_INITIALIZED)
+    TRAINSEAL_RV(CKR_MUTEX_BAD)
+    TRAINSEAL_RV(CKR_MUTEX_NOT_LOCKED)
+    TRAINSEAL_RV(CKR_NEW_PIN_MODE)
+    TRAINSEAL_RV(CKR_NEXT_OTP)
+    TRAINSEAL_RV(CKR_EXCEEDED_MAX_ITERATIONS)
+    TRAINSEAL_RV(CKR_FIPS_SELF_TEST_FAILED)
+    TRAINSEAL_RV(CKR_LIBRARY_LOAD_FAILED)
+    TRAINSEAL_RV(CKR_PIN_TOO_WEAK)
+    TRAINSEAL_RV(CKR_PUBLIC_KEY_INVALID)
+    TRAINSEAL_RV(CKR_FUNCTION_REJECTED)
+    default:
+      return hex_of(rv);
+  }
+#undef TRAINSEAL_RV
+}
+
+Error error_of(const CkFailure& failure, const std::string& purpose) {
+  const Explanation explanation = explain(failure);
+  return {explanation.code,
+          text(purpose, ": ", explanation.reason),
+          std::string(explanation.hint),
+          failure.str(),
+          {}};
+}
+
+}  // namespace trainseal

@@ -1,0 +1,157 @@
+#include <thread>
+
+#include "base/text.h"
+#include "pkcs11/token.h"
+
+namespace trainseal {
+namespace {
+
+constexpr auto kPauseAfterFailedRecovery = std::chrono::seconds(1);
+
+}  // namespace
+
+CryptokiToken::CryptokiToken(std::shared_ptr<CryptokiModule> module, TokenInfo info)
+    : module_(std::move(module)),
+      info_(std::move(info)),
+      slot_(info_.slot_id),
+      pool_(module_->functions(), module_->settings().sessions, module_->settings().deadline),
+      initialization_(module_->initializations()) {}
+
+CryptokiToken::~CryptokiToken() {
+  const auto lock = module_->alone();
+  close_sessions();
+}
+
+void CryptokiToken::close_sessions() {
+  const bool alive = initialization_ == module_->initializations();
+  pool_.close(alive);
+  if (alive && keeper_ != CK_INVALID_HANDLE) {
+    if (logged_in_) module_->functions().C_Logout(keeper_);
+    module_->functions().C_CloseSession(keeper_);
+  }
+  keeper_ = CK_INVALID_HANDLE;
+  if (counted_.exchange(false)) module_->count_user(-1);
+  ++epoch_;
+}
+
+CkResult<TokenInfo> CryptokiToken::read_info() {
+  auto tokens = module_->read_tokens();
+  if (!tokens) return std::unexpected(tokens.error());
+  // By serial and label: slot numbers move.
+  for (TokenInfo& info : *tokens)
+    if (info.initialized && info.serial == info_.serial && info.label == info_.label) return std::move(info);
+  return std::unexpected(CkFailure{"C_GetTokenInfo", CKR_TOKEN_NOT_PRESENT});
+}
+
+Result<TokenInfo> CryptokiToken::info() {
+  const CryptokiModule::Operation operation(*module_);
+  auto info = read_info();
+  if (!info) return fail(error_of(info.error(), purpose("does not answer")));
+  return *std::move(info);
+}
+
+CkResult<void> CryptokiToken::open_keeper() {
+  initialization_ = module_->initializations();
+  TRAINSEAL_CK(module_->functions(), C_OpenSession, slot_, CKF_SERIAL_SESSION, nullptr, nullptr, &keeper_);
+  if (!counted_.exchange(true)) module_->count_user(1);
+  ++epoch_;
+  return {};
+}
+
+CkResult<void> CryptokiToken::send_log_in() {
+  const ByteView pin = pin_ ? pin_->expose() : ByteView{};
+  const CK_RV rv =
+      module_->functions().C_Login(keeper_, CKU_USER, const_cast<CK_BYTE*>(pin.data()), pin.size());
+  // This process has the only sessions: a log-in that is there already is ours.
+  if (rv != CKR_OK && rv != CKR_USER_ALREADY_LOGGED_IN) return std::unexpected(CkFailure{"C_Login", rv});
+  logged_in_ = true;
+  return {};
+}
+
+Result<void> CryptokiToken::log_in(std::optional<Pin> pin) {
+  const StartLock start_lock(module_->settings().module);
+  const auto lock = module_->alone();
+  if (logged_in_) return {};
+  pin_ = std::move(pin);
+  auto done = start_log_in();
+  if (!done) {
+    close_sessions();
+    pin_.reset();
+  }
+  return done;
+}
+
+Result<void> CryptokiToken::start_log_in() {
+  bool count_was_low = false;
+  for (unsigned attempt = 0;; ++attempt) {
+    const auto info = read_info();
+    CkResult<void> done = std::unexpected(info ? CkFailure{} : info.error());
+    if (info) {
+      TRY_DO(check_pin_flags(*info));
+      if (!info->login_required) return {};
+      if (attempt == 0) count_was_low = info->pin_count_low;
+      // The attempt before, whatever it answered, was counted as a wrong PIN.
+      if (info->pin_count_low && !count_was_low)
+        return fail(error_of({"C_Login", CKR_PIN_INCORRECT}, purpose("refuses the log-in")));
+      slot_ = info->slot_id;
+      close_sessions();
+      done = open_keeper();
+      if (done) done = send_log_in();
+      if (done) return {};
+    }
+    if (!is_passing(done.error()) || attempt + 1 == kStartAttempts)
+      return fail(error_of(done.error(), purpose("refuses the log-in")));
+    close_sessions();
+    if (!module_->has_users())
+      (void)module_->initialize_again(attempt);  // the next attempt sees whether it worked
+    else
+      std::this_thread::sleep_for(backoff(attempt));
+  }
+}
+
+Result<void> CryptokiToken::log_out() {
+  const auto lock = module_->alone();
+  close_sessions();
+  logged_in_ = false;
+  pin_.reset();
+  return {};
+}
+
+CkResult<void> CryptokiToken::recover(unsigned seen_epoch, FailureClass failure) {
+  const auto lock = module_->alone();
+  if (epoch_ != seen_epoch) return {};  // another thread has done it
+  const auto now = std::chrono::steady_clock::now();
+  if (now < no_recovery_before_) return std::unexpected(CkFailure{"C_Initialize", CKR_DEVICE_REMOVED});
+  auto recovered = rebuild(failure);
+  if (!recovered) no_recovery_before_ = now + kPauseAfterFailedRecovery;
+  return recovered;
+}
+
+CkResult<void> CryptokiToken::rebuild(FailureClass failure) {
+  const bool restarted = initialization_ != module_->initializations();
+  close_sessions();
+  for (unsigned attempt = 0;; ++attempt) {
+    CkResult<void> ready;
+    if ((failure == FailureClass::device && !restarted) || attempt > 0)
+      ready = module_->initialize_again(attempt);
+    if (ready) ready = come_back();
+    if (ready || !is_passing(ready.error()) || attempt + 1 == kMaxTries) return ready;
+    close_sessions();
+  }
+}
+
+CkResult<void> CryptokiToken::come_back() {
+  const auto info = read_info();
+  if (!info) return std::unexpected(info.error());
+  slot_ = info->slot_id;
+  if (auto opened = open_keeper(); !opened) return opened;
+  if (!logged_in_) return {};
+  logged_in_ = false;
+  // At a PIN pad a person has to come; and a token that counts wrong PINs is not asked again and again.
+  if (!pin_ || !check_pin_flags(*info)) return std::unexpected(CkFailure{"C_Login", CKR_USER_NOT_LOGGED_IN});
+  auto done = send_log_in();
+  if (!done && class_of(done.error()) == FailureClass::pin) pin_.reset();
+  return done;
+}
+
+}  // namespace trainseal

@@ -1,0 +1,261 @@
+#include "pkcs11/token.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/random.h"
+#include "base/text.h"
+
+namespace trainseal {
+namespace {
+
+constexpr std::array<unsigned, 3> kKeyBits = {2048, 3072, 4096};
+constexpr std::size_t kIdBytes = 16;
+
+/// A session that may write, for one piece of key management.
+class WriteSession {
+ public:
+  explicit WriteSession(const CK_FUNCTION_LIST& functions) : functions_(functions) {}
+  ~WriteSession() {
+    if (session_ != CK_INVALID_HANDLE) functions_.C_CloseSession(session_);
+  }
+  WriteSession(const WriteSession&) = delete;
+  WriteSession& operator=(const WriteSession&) = delete;
+  CkResult<CK_SESSION_HANDLE> open(CK_SLOT_ID slot) {
+    TRAINSEAL_CK(functions_, C_OpenSession, slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, nullptr, nullptr,
+                 &session_);
+    return session_;
+  }
+
+ private:
+  const CK_FUNCTION_LIST& functions_;
+  CK_SESSION_HANDLE session_ = CK_INVALID_HANDLE;
+};
+
+std::vector<std::string> uris_of(const std::vector<FoundKey>& keys) {
+  std::vector<std::string> uris;
+  for (const FoundKey& key : keys) uris.push_back(key.info.uri);
+  return uris;
+}
+
+Error ambiguous(const std::string& what, const std::vector<FoundKey>& found) {
+  const bool same =
+      std::ranges::all_of(found, [&](const FoundKey& key) { return key.info.uri == found[0].info.uri; });
+  return {ErrorCode::key_ambiguous,
+          what,
+          same ? std::string(
+                     "they have the same label and id: give one another label with the vendor's tool, e.g. "
+                     "`pkcs11-tool`, or delete it")
+               : text("name one of them: ", listed(uris_of(found))),
+          {},
+          {}};
+}
+
+/// True if the token does not take foreign keys, whatever it calls that.
+bool refuses_import(const CkFailure& failure) {
+  constexpr std::array<CK_RV, 8> answers = {CKR_ACTION_PROHIBITED,      CKR_ATTRIBUTE_READ_ONLY,
+                                            CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_VALUE_INVALID,
+                                            CKR_TEMPLATE_INCONSISTENT,  CKR_TEMPLATE_INCOMPLETE,
+                                            CKR_FUNCTION_REJECTED,      CKR_KEY_SIZE_RANGE};
+  return class_of(failure) == FailureClass::mechanism ||
+         std::ranges::find(answers, failure.rv) != answers.end();
+}
+
+Error import_error(const CkFailure& failure, const std::string& purpose) {
+  if (!refuses_import(failure)) return error_of(failure, purpose);
+  return {
+      ErrorCode::mechanism_refused,
+      text(purpose, ": it takes no private keys from outside"),
+      "make a new key with `trainseal key generate` and register its public half with the central service",
+      failure.str(),
+      {}};
+}
+
+}  // namespace
+
+template <typename Work>
+std::invoke_result_t<Work, const ObjectSession&> CryptokiToken::write(const std::string& reason, Work work) {
+  const CryptokiModule::Operation operation(*module_);
+  WriteSession session(module_->functions());
+  const auto handle = session.open(slot_);
+  if (!handle) return fail(error_of(handle.error(), reason));
+  return work(ObjectSession{module_->functions(), *handle, info_});
+}
+
+Result<std::vector<KeyInfo>> CryptokiToken::keys() {
+  auto found = run([](const ObjectSession& at) { return find_private_keys(at, Uri{}); });
+  if (!found) return fail(error_of(found.error(), purpose("cannot list its keys")));
+  std::vector<KeyInfo> keys;
+  for (FoundKey& key : *found) keys.push_back(std::move(key.info));
+  return keys;
+}
+
+Error CryptokiToken::no_such_key(const Uri& uri) {
+  const std::string what = text("no private key on the token ", quoted(info_.label), " matches ", uri.str());
+  const auto all = run([](const ObjectSession& at) { return find_private_keys(at, Uri{}); });
+  if (!all) return error_of(all.error(), purpose("cannot list its keys"));
+  if (uri.type && *uri.type != "private")
+    return {ErrorCode::key_not_found,
+            what,
+            text("the URI asks for type=", *uri.type, "; write type=private"),
+            {},
+            {}};
+  if (!all->empty())
+    return {ErrorCode::key_not_found, what, text("the keys that it has: ", listed(uris_of(*all))), {}, {}};
+  if (info_.login_required && !logged_in_)
+    return {ErrorCode::key_not_found,
+            what,
+            "nobody is logged in, and private keys show only after the log-in",
+            {},
+            {}};
+  return {ErrorCode::key_not_found,
+          what,
+          "it has no private key: make one with `trainseal key generate`",
+          {},
+          {}};
+}
+
+Result<FoundKey> CryptokiToken::only_key(const Uri& uri) {
+  auto found = run([&](const ObjectSession& at) { return find_private_keys(at, uri); });
+  if (!found) return fail(error_of(found.error(), purpose("cannot look for a key")));
+  if (found->empty()) return fail(no_such_key(uri));
+  if (found->size() > 1)
+    return fail(ambiguous(
+        text(found->size(), " keys on the token ", quoted(info_.label), " match ", uri.str()), *found));
+  return std::move(found->front());
+}
+
+Result<std::unique_ptr<TokenKey>> CryptokiToken::key(const Uri& uri) {
+  TRY(FoundKey found, only_key(uri));
+  if (!found.info.public_key)
+    return fail(ErrorCode::mechanism_refused, text("the key ", found.info.uri, " is ", found.info.unusable),
+                "trains need an RSA key of 2048 bits or more");
+  return std::make_unique<CryptokiKey>(shared_from_this(), std::move(found));
+}
+
+Result<PublicKey> CryptokiToken::public_key(const Uri& uri) {
+  Uri wanted = uri;
+  wanted.type.reset();
+  auto found = logged_in_ || !info_.login_required ? only_key(wanted) : Result<FoundKey>(FoundKey{});
+  if (!found) return fail(std::move(found).error());
+  if (found->info.public_key) return *found->info.public_key;
+  const auto halves = run([&](const ObjectSession& at) { return find_public_keys(at, wanted); });
+  if (!halves) return fail(error_of(halves.error(), purpose("cannot look for a public key")));
+  if (halves->empty()) return fail(no_such_key(wanted));
+  if (halves->size() > 1)
+    return fail(
+        ErrorCode::key_ambiguous,
+        text(halves->size(), " public keys on the token ", quoted(info_.label), " match ", wanted.str()),
+        "name one of them by its id as well; `trainseal key list` shows them");
+  return halves->front();
+}
+
+Result<KeyTrial> CryptokiToken::probe(const Uri& uri) {
+  TRY(FoundKey found, only_key(uri));
+  if (!found.info.public_key)
+    return fail(ErrorCode::mechanism_refused, text("the key ", found.info.uri, " is ", found.info.unusable),
+                "trains need an RSA key of 2048 bits or more");
+  return CryptokiKey(shared_from_this(), std::move(found)).probe();
+}
+
+Result<KeyName> CryptokiToken::free_name(const ObjectSession& at, const KeyName& wanted) const {
+  KeyName name = wanted;
+  if (name.id.empty()) {
+    name.id.resize(kIdBytes);
+    random_bytes(name.id);
+  }
+  if (name.label.empty()) return fail(ErrorCode::usage, "the key has no label", "name it with --label");
+  const auto taken = is_taken(at, name);
+  if (!taken) return fail(error_of(taken.error(), purpose("cannot look for a key")));
+  if (*taken)
+    return fail(
+        ErrorCode::key_ambiguous,
+        text("the token ", quoted(info_.label), " has a key with the label ", quoted(name.label),
+             " or the same id"),
+        "choose another label, or delete the old key with `trainseal key delete` when no train needs it");
+  return name;
+}
+
+Result<FoundKey> CryptokiToken::checked_pair(const ObjectSession& at, const KeyPair& pair,
+                                             bool made_here) const {
+  auto found = describe(at, pair.private_key);
+  if (!found) return fail(error_of(found.error(), purpose("cannot read the new key's attributes")));
+  const KeyInfo& key = found->info;
+  const bool stays = key.sensitive == true && key.extractable == false;
+  // An imported key has been outside, which these two say rightly.
+  const bool never_left = !made_here || (key.always_sensitive == true && key.never_extractable == true);
+  if (!stays || !never_left)
+    return fail(ErrorCode::token_failed,
+                text("the token ", quoted(info_.label),
+                     " made a key that could leave it, so the key was deleted again"),
+                "use another token or module: this one ignores SENSITIVE or EXTRACTABLE");
+  if (!key.public_key)
+    return fail(ErrorCode::token_failed, text("the token ", quoted(info_.label), " made a key that is ",
+                                              key.unusable, ", so it was deleted again"));
+  return *std::move(found);
+}
+
+Result<KeyInfo> CryptokiToken::generate_key(const KeyName& wanted, unsigned bits) {
+  if (std::ranges::find(kKeyBits, bits) == kKeyBits.end())
+    return fail(ErrorCode::usage, text("a key of ", bits, " bits cannot be made for trains"),
+                "choose 2048, 3072 or 4096 bits");
+  const std::string reason = purpose("cannot make a key");
+  return write(reason, [&](const ObjectSession& at) -> Result<KeyInfo> {
+    TRY(const KeyName name, free_name(at, wanted));
+    const auto pair = generate_pair(at, name, bits);
+    if (!pair) return fail(error_of(pair.error(), reason));
+    auto checked = checked_pair(at, *pair, true);
+    if (checked) return std::move(checked->info);
+    (void)destroy_pair(at, *pair);
+    return fail(std::move(checked).error());
+  });
+}
+
+Result<void> CryptokiToken::check_imported(const ObjectSession& at, const FoundKey& key) const {
+  const KeyCall call{at.functions, at.session, key.handle, key.log_in_for_each_use, pin()};
+  const auto trial = try_operation(
+      [&](KeyPath path) { return works(call, path, KeyOperation::sign_protocol, *key.info.public_key); });
+  if (!trial) return fail(error_of(trial.error(), purpose("cannot sign with the imported key")));
+  if (trial->outcome != TrialOutcome::refused) return {};
+  return fail(ErrorCode::mechanism_refused,
+              text("the token ", quoted(info_.label),
+                   " makes no right signature with the imported key, so the key was deleted again"),
+              "`trainseal token probe` says what the token offers", trial->reason);
+}
+
+Result<KeyInfo> CryptokiToken::import_key(const KeyName& wanted, SecretBytes encoded,
+                                          SecretBytes passphrase) {
+  TRY(const PrivateNumbers numbers, parse_private_key(encoded, passphrase));
+  const std::string reason = purpose("cannot import a key");
+  return write(reason, [&](const ObjectSession& at) -> Result<KeyInfo> {
+    TRY(const KeyName name, free_name(at, wanted));
+    const auto pair = create_pair(at, name, numbers);
+    if (!pair) return fail(import_error(pair.error(), reason));
+    auto checked = checked_pair(at, *pair, false);
+    Result<void> signs;
+    if (checked) signs = check_imported(at, *checked);
+    if (checked && signs) return std::move(checked->info);
+    (void)destroy_pair(at, *pair);
+    return fail(checked ? std::move(signs).error() : std::move(checked).error());
+  });
+}
+
+Result<void> CryptokiToken::delete_key(const Uri& uri) {
+  TRY(const FoundKey key, only_key(uri));
+  const std::string reason = purpose("cannot delete the key");
+  return write(reason, [&](const ObjectSession& at) -> Result<void> {
+    const auto handle = find_again(at, key);
+    if (!handle) return fail(error_of(handle.error(), reason));
+    const auto public_half = find_public_half(at, key);
+    if (!public_half) return fail(error_of(public_half.error(), reason));
+    const auto destroyed = destroy_pair(at, {*public_half, *handle});
+    if (!destroyed) return fail(error_of(destroyed.error(), reason));
+    return {};
+  });
+}
+
+std::string CryptokiToken::purpose(std::string_view what) const {
+  return text("the token ", quoted(info_.label), ' ', what);
+}
+
+}  // namespace trainseal
