@@ -47,7 +47,7 @@ class JournalEntry {
   /// From here on recovery goes forward: synced before it returns. Once only.
   Result<void> decide(Decision decision);
 
-  /// The entry's file in `journal/`, for messages.
+  /// The entry's own file, to be named where a person has to help.
   const std::filesystem::path& file() const { return file_; }
   const std::filesystem::path& staging() const { return staging_; }
   const std::optional<Decision>& decision() const { return decision_; }
@@ -63,6 +63,7 @@ class JournalEntry {
  private:
   JournalEntry(std::filesystem::path file, UniqueFd fd, std::filesystem::path staging,
                std::optional<Decision> decision);
+  Result<void> write_first_line();
   std::filesystem::path file_;
   UniqueFd fd_;
   std::filesystem::path staging_;

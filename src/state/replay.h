@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -24,7 +26,11 @@ enum class ReplayKind : std::uint8_t {
   intent,     ///< about to be signed
   again,      ///< about to be signed although another result is committed: `reason` says why
   committed,  ///< the sealed train is in place
+  restored,   ///< all lines before this one come from a backup; it has no key
 };
+
+/// The kind as the ledger spells it, e.g. "intent".
+std::string_view name(ReplayKind kind);
 
 struct ReplayLine {
   std::string time;
@@ -42,7 +48,7 @@ class ReplayLedger {
 
   /// `session_reused` if this station has seen the session with another hash (PROTOCOL §5.4).
   Result<void> check_session(const ReplayKey& key) const;
-  /// Keeps that the session was seen; nothing if it is known.
+  /// Keeps that the session was seen; nothing if it is known. `session_reused` as `check_session`, for two trains at once.
   Result<void> see(const ReplayKey& key) const;
 
   struct Request {
@@ -53,7 +59,7 @@ class ReplayLedger {
   };
   /// Asks for leave to sign and keeps the intent. The same results as before, or an intent without a commit: leave.
   /// Other results after a commit: `already_signed`, unless a reason is given. After an import, each stop
-  /// once: `restored_state`, unless confirmed.
+  /// once: `restored_state`, unless confirmed. Results that an `again` has allowed need no second reason.
   Result<void> intend(const Request& request) const;
   /// Keeps that the train with these results is in place; nothing if it is known.
   Result<void> commit(const ReplayKey& key, const std::string& result_hash) const;
@@ -61,6 +67,8 @@ class ReplayLedger {
   Result<std::optional<std::string>> committed(const ReplayKey& key) const;
 
   Result<std::vector<ReplayLine>> lines() const;
+  /// True if the ledger came from a backup.
+  Result<bool> restored() const;
 
  private:
   const StateFolder& state_;
