@@ -19,8 +19,6 @@ using openssl::must;
 
 namespace {
 
-constexpr int kSmallestBits = 2048;
-constexpr int kLargestBits = 8192;
 constexpr int kLargestExponentBits = 64;
 /// Well above the PEM text of the largest key.
 constexpr std::size_t kMostPemBytes = 16 * 1024;
@@ -149,7 +147,7 @@ struct PublicKey::Key {
   /// The rules for keys, and the one way in: a key that came as PKCS#1 and one that came as SPKI end up the
   /// same.
   static Result<std::shared_ptr<const Key>> checked(const BIGNUM* modulus, const BIGNUM* exponent) {
-    const int bits = BN_num_bits(modulus);
+    const auto bits = static_cast<unsigned>(BN_num_bits(modulus));
     if (bits < kSmallestBits || bits > kLargestBits) {
       return refused(text("the RSA key has ", bits, " bits"), "use a key of 2048, 3072 or 4096 bits");
     }
@@ -161,8 +159,7 @@ struct PublicKey::Key {
     auto pkey = rsa_key(modulus, exponent);
     auto pem = pem_of(pkey.get());
     const auto fingerprint = Digest256::of(spki_of(pkey.get()));
-    return std::make_shared<const Key>(
-        Key{std::move(pkey), static_cast<unsigned>(bits), std::move(pem), fingerprint});
+    return std::make_shared<const Key>(Key{std::move(pkey), bits, std::move(pem), fingerprint});
   }
 };
 

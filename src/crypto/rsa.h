@@ -38,6 +38,9 @@ std::size_t salt_bytes(PssSalt salt, unsigned modulus_bits);
 /// An RSA public key of 2048 bits or more, and what may be done with it.
 class PublicKey {
  public:
+  static constexpr unsigned kSmallestBits = 2048;
+  static constexpr unsigned kLargestBits = 8192;
+
   /// From PEM text, SPKI ("PUBLIC KEY") or PKCS#1 ("RSA PUBLIC KEY"); nothing may follow but white space.
   /// `config_invalid` if it is not an RSA key of 2048 to 8192 bits with an odd exponent of 3 to 2^64.
   static Result<PublicKey> parse_pem(std::string_view pem);

@@ -51,13 +51,16 @@ Result<SecretBytes> remove_oaep(const SecretBytes& block) {
 }
 
 Result<Bytes> add_pss(const Digest512& digest, PssSalt salt, unsigned modulus_bits) {
+  const auto impossible = [modulus_bits] {
+    return fail(ErrorCode::internal, text("cannot make a PSS block for a key of ", modulus_bits, " bits"));
+  };
+  if (modulus_bits < PublicKey::kSmallestBits || modulus_bits > PublicKey::kLargestBits) return impossible();
   const auto rsa = key_of_length(modulus_bits);
   Bytes block((modulus_bits + 7) / 8);
   if (RSA_padding_add_PKCS1_PSS_mgf1(rsa.get(), block.data(), digest.bytes().data(), EVP_sha512(),
                                      EVP_sha512(), static_cast<int>(salt_bytes(salt, modulus_bits))) != 1) {
     ERR_clear_error();
-    return fail(ErrorCode::internal, text("cannot make a PSS block for a key of ", modulus_bits, " bits"), {},
-                "RSA_padding_add_PKCS1_PSS_mgf1");
+    return impossible();
   }
   return block;
 }

@@ -1,5 +1,5 @@
-#include <dirent.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cerrno>
+#include <climits>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -295,11 +296,12 @@ TEST_CASE("remove_tree_at gets through folders whose modes forbid everything") {
   CHECK(names_in(scratch.path()).empty());
 }
 
-TEST_CASE("remove_tree_at gets through more levels than a path can name, with a handful of descriptors") {
+TEST_CASE("remove_tree_at gets through more levels than there are descriptors and than a path can name") {
   const ScratchFolder scratch;
   const auto top = opened(scratch.path());
-  constexpr int kLevels = 5'000;
-  const std::string name(20, 'd');
+  constexpr int kLevels = 150;
+  const std::string name(100, 'd');
+  static_assert(kLevels * 100 > PATH_MAX);
   UniqueFd here(dup(top.get()));
   for (int level = 0; level < kLevels; ++level) {
     REQUIRE(mkdirat(here.get(), name.c_str(), 0700) == 0);
@@ -307,18 +309,25 @@ TEST_CASE("remove_tree_at gets through more levels than a path can name, with a 
     REQUIRE(here);
   }
   here.reset();
+
+  rlimit usual{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &usual) == 0);
   const int before = open_descriptors();
-  CHECK(remove_tree_at(top.get(), name, kCode));
+  const rlimit few{static_cast<rlim_t>(before) + 5, usual.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &few) == 0);
+  const auto removed = remove_tree_at(top.get(), name, kCode);
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &usual) == 0);
+  CHECK(removed);
   CHECK(open_descriptors() == before);
   CHECK(names_in(scratch.path()).empty());
 }
 
 TEST_CASE("remove_tree_at gets through wide folders") {
   const ScratchFolder scratch;
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 40; ++i) {
     const auto folder = scratch.path() / "tree" / std::to_string(i);
     fs::create_directories(folder);
-    for (int j = 0; j < 10; ++j) put(folder / std::to_string(j), "");
+    for (int j = 0; j < 50; ++j) put(folder / std::to_string(j), "");
   }
   CHECK(remove_tree_at(opened(scratch.path()).get(), "tree", kCode));
   CHECK(names_in(scratch.path()).empty());
