@@ -35,6 +35,16 @@ class SoftwareKey final : public TokenKey {
         std::move(label));
   }
 
+  /// The private half as PEM, encrypted if there is a passphrase, to be imported into a token.
+  std::string private_pem(std::string passphrase = {}) const {
+    const std::unique_ptr<BIO, decltype(&BIO_free)> bio(BIO_new(BIO_s_mem()), BIO_free);
+    PEM_write_bio_PKCS8PrivateKey(bio.get(), key_.get(), passphrase.empty() ? nullptr : EVP_aes_256_cbc(),
+                                  passphrase.data(), static_cast<int>(passphrase.size()), nullptr, nullptr);
+    char* pem = nullptr;
+    const long pem_bytes = BIO_get_mem_data(bio.get(), &pem);
+    return {pem, static_cast<std::size_t>(pem_bytes)};
+  }
+
   const PublicKey& public_key() const override { return public_; }
   std::string uri() const override { return text("pkcs11:token=software;object=", label_, ";type=private"); }
   KeyPath unwrap_path() const override { return KeyPath::native; }
