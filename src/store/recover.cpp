@@ -10,12 +10,14 @@ namespace {
 
 std::string place_of(const JournalEntry& entry) { return quoted(entry.staging().parent_path().string()); }
 
-std::unexpected<Error> stuck(const JournalEntry& entry, Error error) {
-  error.what = text("an interrupted change in ", place_of(entry), " cannot be finished: ", error.what);
-  error.hint =
-      text("look at that folder and at ", quoted(entry.staging().string()),
-           ", bring the train into order by hand, then remove the file ", quoted(entry.file().string()));
-  return fail(std::move(error));
+Error stuck(Error error, const std::string& place, const std::filesystem::path& entry_file) {
+  error.what = text("an interrupted change in ", place, " cannot be finished: ", error.what);
+  if (error.code == ErrorCode::store_failed || error.code == ErrorCode::hostile_path) {
+    error.hint = text(
+        "bring that folder into order by hand (what was staged lies in it under a name that begins with ",
+        kStagingPrefix, "), then remove the file ", quoted(entry_file.string()));
+  }
+  return error;
 }
 
 /// Goes forward; back only where nothing has been moved yet, because later what was replaced may be removed
@@ -24,7 +26,7 @@ Result<std::string> finish(const StateFolder& state, JournalEntry entry) {
   const std::string place = place_of(entry);
   if (const auto made = make_moves(entry); !made) {
     TRY(const bool can_give_up, no_move_made(entry));
-    if (!can_give_up) return stuck(entry, made.error());
+    if (!can_give_up) return fail(made.error());
     TRY_DO(sweep(std::move(entry)));
     return text("gave up an interrupted change in ", place, ": ", made.error().what);
   }
@@ -58,11 +60,13 @@ Result<std::vector<std::string>> recover(const StateFolder& state) {
   std::vector<std::string> done;
   std::optional<Error> failure;
   for (JournalEntry& entry : entries) {
+    const std::string place = place_of(entry);
+    const std::filesystem::path file = entry.file();
     auto recovered = recover_entry(state, std::move(entry));
     if (recovered) {
       done.push_back(*std::move(recovered));
     } else if (!failure) {
-      failure = std::move(recovered).error();
+      failure = stuck(std::move(recovered).error(), place, file);
     }
   }
   if (failure) return fail(*std::move(failure));

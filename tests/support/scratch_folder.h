@@ -8,11 +8,12 @@
 
 namespace trainseal::test {
 
-/// A fresh, empty folder below the system's temporary folder, removed with everything in it at the end.
+/// A fresh, empty folder below the system's temporary folder, or `above`, removed with everything in it at
+/// the end.
 class ScratchFolder {
  public:
-  ScratchFolder() {
-    auto name = (std::filesystem::temp_directory_path() / "trainseal-test-XXXXXX").string();
+  explicit ScratchFolder(const std::filesystem::path& above = std::filesystem::temp_directory_path()) {
+    auto name = (above / "trainseal-test-XXXXXX").string();
     if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make a scratch folder");
     path_ = name;
   }
