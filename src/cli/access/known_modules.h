@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace trainseal::cli {
+
+/// The PKCS#11 modules that this machine's p11-kit is configured with, without those that only hold
+/// certificates.
+std::vector<std::string> known_modules();
+
+}  // namespace trainseal::cli

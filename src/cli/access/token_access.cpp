@@ -1,0 +1,126 @@
+#include "cli/access/token_access.h"
+
+#include "base/text.h"
+#include "pkcs11/backend.h"
+
+namespace trainseal::cli {
+
+namespace {
+
+Error no_key(const Configuration& configuration) {
+  if (!configuration.software_key)
+    return {ErrorCode::key_not_found,
+            "no key is configured",
+            "name it with --key pkcs11:token=LABEL;object=KEY, in TRAINSEAL_KEY, or as token.keys in the "
+            "settings; "
+            "`trainseal key list` shows those that there are",
+            {},
+            {}};
+  const std::string& variable = *configuration.software_key;
+  const std::string source =
+      variable == "PRIVATE_KEY_PATH" ? "\"$PRIVATE_KEY_PATH\"" : text("env:", variable);
+  return {ErrorCode::key_not_found,
+          text("no key on a token is configured, and the one that ", variable,
+               " names lies outside of tokens: trainseal does not use such keys"),
+          text("put it into the token once: `trainseal key import ", source,
+               " --token pkcs11:token=LABEL --label KEY`, name it with --key, in TRAINSEAL_KEY or as "
+               "token.keys in "
+               "the settings, and then delete it where it was"),
+          {},
+          variable};
+}
+
+}  // namespace
+
+Result<bool> StatePinLedger::refused(const std::string& serial, const std::string& marker) {
+  return pins_.contains(serial, marker);
+}
+
+Result<void> StatePinLedger::record_failed(const std::string& serial, const std::string& marker) {
+  return pins_.add(serial, marker);
+}
+
+Result<void> StatePinLedger::forget(const std::string& serial) {
+  TRY_DO(pins_.forget(serial));
+  return {};
+}
+
+std::optional<std::string> StateTrialCache::find(const std::string& key) {
+  return trials_.find(key).value_or(std::nullopt);
+}
+
+void StateTrialCache::put(const std::string& key, const std::string& value) {
+  static_cast<void>(trials_.put(key, value));
+}
+
+Result<Uri> parse_uri(const std::string& given) {
+  auto uri = Uri::parse(given);
+  if (uri || given.starts_with("pkcs11:")) return uri;
+  return fail(ErrorCode::usage, text(quoted(given), " is no PKCS#11 URI"),
+              "write it as pkcs11:token=LABEL;object=KEY; `trainseal key list` shows the URIs of your keys");
+}
+
+Result<std::shared_ptr<TokenModule>> open_module(const std::string& file, const TokenSettings& settings,
+                                                 TrialCache& trials) {
+  return open_cryptoki({file, settings.init_args.value_or(""), settings.serialize, settings.sessions,
+                        std::chrono::milliseconds(settings.deadline_ms)},
+                       trials);
+}
+
+Result<std::shared_ptr<TokenModule>> TokenAccess::module() {
+  if (module_) return module_;
+  if (!configuration_.module)
+    return fail(
+        ErrorCode::settings_invalid, "no PKCS#11 module is configured",
+        "name the vendor's library with --module FILE, in TRAINSEAL_MODULE, or as token.module in the "
+        "settings; `trainseal token list` shows those that this machine knows");
+  TRY(module_, open_module(*configuration_.module, configuration_.settings.token, trials_));
+  return module_;
+}
+
+Result<std::shared_ptr<Token>> TokenAccess::logged_in(const Uri& uri) {
+  TRY(const auto loaded, module());
+  TRY(auto token, loaded->token(uri));
+  const auto source = pin_source(uri);
+  TRY(const std::string warning, log_in(*token, *source, ledger_));
+  if (!warning.empty()) context_.observer().warning(warning);
+  return token;
+}
+
+Result<std::vector<ConfiguredKey>> TokenAccess::keys() {
+  if (configuration_.keys.empty()) return fail(no_key(configuration_));
+  std::vector<ConfiguredKey> keys;
+  for (const auto& given : configuration_.keys) {
+    TRY(Uri uri, parse_uri(given));
+    auto pin = pin_source(uri);
+    keys.push_back({std::move(uri), std::move(pin)});
+  }
+  return keys;
+}
+
+Result<Uri> TokenAccess::only_key() {
+  TRY(auto all, keys());
+  if (all.size() == 1) return std::move(all.front().uri);
+  return fail(ErrorCode::key_ambiguous, text(all.size(), " keys are configured, and this command needs one"),
+              text("name one of them with --key: ", listed(configuration_.keys)));
+}
+
+std::shared_ptr<PinSource> TokenAccess::pin_source(const Uri& uri) const {
+  const auto& environment = context_.environment();
+  if (configuration_.pin_file) return pin_from_file(*configuration_.pin_file);
+  if (uri.pin_file) return pin_from_file(*uri.pin_file);
+  if (const auto folder = environment("CREDENTIALS_DIRECTORY")) {
+    std::error_code none;
+    if (std::filesystem::exists(std::filesystem::path(*folder) / "trainseal.pin", none))
+      return pin_from_credential(*folder);
+  }
+  if (configuration_.pin_in_environment) {
+    constexpr const char* kVariable = "PRIVATE_KEY_PASSWORD";
+    return pin_from_environment(kVariable,
+                                SecretBytes::copy_of(as_bytes(environment(kVariable).value_or(""))));
+  }
+  if (configuration_.settings.token.pin_file) return pin_from_file(*configuration_.settings.token.pin_file);
+  return pin_from_terminal();
+}
+
+}  // namespace trainseal::cli

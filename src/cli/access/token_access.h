@@ -1,0 +1,74 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/context.h"
+#include "state/key_trials.h"
+#include "state/state_folder.h"
+#include "token/token_keyring.h"
+
+namespace trainseal::cli {
+
+/// Wrong PINs as the state folder keeps them.
+class StatePinLedger final : public PinLedger {
+ public:
+  explicit StatePinLedger(const StateFolder& state) : pins_(state) {}
+  Result<bool> refused(const std::string& serial, const std::string& marker) override;
+  Result<void> record_failed(const std::string& serial, const std::string& marker) override;
+  Result<void> forget(const std::string& serial) override;
+
+ private:
+  FailedPins pins_;
+};
+
+/// Trials as the state folder keeps them. Losing one costs a trial, so that failures end here.
+class StateTrialCache final : public TrialCache {
+ public:
+  explicit StateTrialCache(const StateFolder& state) : trials_(state) {}
+  std::optional<std::string> find(const std::string& key) override;
+  void put(const std::string& key, const std::string& value) override;
+
+ private:
+  KeyTrials trials_;
+};
+
+/// Loads the PKCS#11 module `file`; `trials` outlives it.
+Result<std::shared_ptr<TokenModule>> open_module(const std::string& file, const TokenSettings& settings,
+                                                 TrialCache& trials);
+
+/// The way to tokens, PINs and keys that settings and call describe. Nothing is loaded before it is asked
+/// for.
+class TokenAccess {
+ public:
+  /// All three outlive the object.
+  TokenAccess(Context& context, const Configuration& configuration, const StateFolder& state)
+      : context_(context), configuration_(configuration), ledger_(state), trials_(state) {}
+
+  /// The configured module: `settings_invalid` if there is none; `token_unavailable`.
+  Result<std::shared_ptr<TokenModule>> module();
+  /// The token that the URI names, logged in.
+  Result<std::shared_ptr<Token>> logged_in(const Uri& uri);
+  /// The keys of settings and call; `usage` for what is no URI, `key_not_found` where there are none, with a
+  /// hint to `key import` if there is a software key.
+  Result<std::vector<ConfiguredKey>> keys();
+  /// The URI of the one configured key; `key_ambiguous` if there are several.
+  Result<Uri> only_key();
+  /// Where the PIN of the URI's token comes from (CONTRACT "Common options").
+  std::shared_ptr<PinSource> pin_source(const Uri& uri) const;
+  PinLedger& ledger() { return ledger_; }
+
+ private:
+  Context& context_;
+  const Configuration& configuration_;
+  StatePinLedger ledger_;
+  StateTrialCache trials_;
+  std::shared_ptr<TokenModule> module_;
+};
+
+/// `text` as a URI; the error says where it came from.
+Result<Uri> parse_uri(const std::string& text);
+
+}  // namespace trainseal::cli

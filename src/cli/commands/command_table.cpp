@@ -1,0 +1,45 @@
+#include "cli/commands/command_table.h"
+
+#include <vector>
+
+#include "base/text.h"
+
+namespace trainseal::cli {
+
+namespace {
+
+/// The commands that were parsed, from the group to the command in it.
+std::vector<const CLI::App*> parsed_path(const CLI::App& root) {
+  std::vector<const CLI::App*> path;
+  for (auto commands = root.get_subcommands(); !commands.empty(); commands = path.back()->get_subcommands())
+    path.push_back(commands.front());
+  return path;
+}
+
+}  // namespace
+
+CLI::App& CommandTable::add(CLI::App& parent, const std::string& name, const std::string& description,
+                            Run run) {
+  CLI::App& command = *parent.add_subcommand(name, description);
+  runs_[&command] = std::move(run);
+  return command;
+}
+
+CLI::App& CommandTable::add_group(CLI::App& parent, const std::string& name, const std::string& description) {
+  CLI::App& group = *parent.add_subcommand(name, description);
+  group.require_subcommand(1);
+  return group;
+}
+
+CommandTable::Parsed CommandTable::parsed() const {
+  const auto path = parsed_path(root_);
+  return {parsed_name(), &runs_.at(path.back())};
+}
+
+std::string CommandTable::parsed_name() const {
+  std::string name;
+  for (const auto* command : parsed_path(root_)) name += text(name.empty() ? "" : " ", command->get_name());
+  return name;
+}
+
+}  // namespace trainseal::cli

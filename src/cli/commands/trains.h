@@ -1,0 +1,39 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/access/desk.h"
+#include "cli/output/report.h"
+#include "store/train_store.h"
+
+namespace trainseal::cli {
+
+/// The train that a person named.
+Result<std::unique_ptr<TrainStore>> open_store(const StateFolder& state, const std::string& train);
+/// The same for looking only: needs no state.
+Result<std::unique_ptr<TrainView>> open_view(const std::string& train);
+
+/// Earlier stages of a train (`--previous`), oldest first.
+class PreviousStages {
+ public:
+  static Result<PreviousStages> open(const std::vector<std::string>& trains);
+  const std::vector<TrainView*>& views() const { return views_; }
+
+ private:
+  std::vector<std::unique_ptr<TrainView>> owned_;
+  std::vector<TrainView*> views_;
+};
+
+/// `path` as records have it: absolute, links followed where it exists.
+std::filesystem::path real_path(const std::string& path);
+
+/// The report's `token`: how the token did things; null where it did not.
+void describe_token(Report& report, std::optional<KeyPath> unwrap, std::optional<KeyPath> sign);
+
+/// `words` as a command that can be copied into a shell, between backticks.
+std::string command_line(const std::vector<std::string>& words);
+
+}  // namespace trainseal::cli

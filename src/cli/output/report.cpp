@@ -1,0 +1,130 @@
+#include "cli/output/report.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/text.h"
+#include "cli/output/text_layout.h"
+
+namespace trainseal::cli {
+
+namespace {
+
+using nlohmann::ordered_json;
+
+/// A copy with every text and key made printable, which is valid UTF-8 then.
+ordered_json printable_json(const ordered_json& value) {
+  if (value.is_string()) return printable(value.get_ref<const std::string&>());
+  if (value.is_array()) {
+    auto copy = ordered_json::array();
+    for (const auto& element : value) copy.push_back(printable_json(element));
+    return copy;
+  }
+  if (value.is_object()) {
+    auto copy = ordered_json::object();
+    for (const auto& [key, element] : value.items()) copy[printable(key)] = printable_json(element);
+    return copy;
+  }
+  return value;
+}
+
+template <typename T>
+ordered_json or_null(const std::optional<T>& value) {
+  return value ? ordered_json(*value) : ordered_json(nullptr);
+}
+
+ordered_json error_json(const Error& error) {
+  return {{"code", name(error.code)},
+          {"retry", name(retry(error.code))},
+          {"message", error.what},
+          {"hint", error.hint},
+          {"subject", error.subject}};
+}
+
+/// Writes all of `out` to standard output; false if it is gone or full.
+bool print(const std::string& out) {
+  return std::fwrite(out.data(), 1, out.size(), stdout) == out.size() && std::fflush(stdout) == 0;
+}
+
+/// The status, unless nobody could be told.
+int print_and_exit(const std::string& out, int status) {
+  if (print(out)) return status;
+  std::fputs("error: the report cannot be written to standard output\n", stderr);
+  return status == 0 ? exit_status(ErrorCode::store_failed) : status;
+}
+
+}  // namespace
+
+void Report::add_text(std::string_view lines_of_text) {
+  while (!lines_of_text.empty()) {
+    const auto end = std::min(lines_of_text.find('\n'), lines_of_text.size());
+    lines.emplace_back(lines_of_text.substr(0, end));
+    lines_of_text.remove_prefix(std::min(end + 1, lines_of_text.size()));
+  }
+}
+
+void Report::add_table(const std::vector<std::vector<std::string>>& rows) {
+  for (auto& row : table(rows)) lines.push_back(std::move(row));
+}
+
+void describe_train(Report& report, const TrainSummary& train, std::string_view form) {
+  ordered_json& json = report.fields["train"];
+  json = {{"id", train.id}, {"session_id", train.session_id}};
+  if (!form.empty()) json["form"] = form;
+  report.fields["stop"] = {{"index", train.stop}, {"of", train.stops}};
+}
+
+void describe_readers(Report& report, const TrainSummary& train) {
+  auto json = ordered_json::array();
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& reader : train.readers) {
+    json.push_back({{"who", reader.who}, {"fingerprint", reader.fingerprint}});
+    rows.push_back({text("  ", reader.who), text("key ", short_fingerprint(reader.fingerprint))});
+  }
+  report.fields["readers"] = std::move(json);
+  report.line("The next results can be read by:");
+  report.add_table(rows);
+}
+
+ordered_json Reporter::envelope(bool ok, const ordered_json& fields) const {
+  ordered_json json = {{"ok", ok}, {"command", command_}};
+  json.update(fields);
+  json["steps"] = ordered_json::array();
+  for (const auto& step : observer_.steps())
+    json["steps"].push_back(
+        {{"name", step.name}, {"ok", step.ok}, {"ms", or_null(step.ms)}, {"bytes", or_null(step.bytes)}});
+  json["warnings"] = observer_.warnings();
+  return printable_json(json);
+}
+
+int Reporter::show(const Report& report) const {
+  const int status = report.problem ? exit_status(report.problem->code) : 0;
+  if (style_.json) {
+    auto fields = report.fields;
+    if (report.problem) fields["error"] = error_json(*report.problem);
+    return print_and_exit(envelope(!report.problem, fields).dump() + '\n', status);
+  }
+  std::string out;
+  for (const auto& line : report.lines) out += printable(line) + '\n';
+  const int shown = print_and_exit(out, status);
+  if (report.problem) tell(*report.problem);
+  return shown;
+}
+
+int Reporter::show(const Error& error) const {
+  tell(error);
+  const int status = exit_status(error.code);
+  if (!style_.json) return status;
+  return print_and_exit(envelope(false, {{"error", error_json(error)}}).dump() + '\n', status);
+}
+
+/// For the person at standard error, and the log. With `--json` the report says it.
+void Reporter::tell(const Error& error) const {
+  observer_.log().line(LogLevel::info, "failed",
+                       {{"command", command_}, {"code", error.code}, {"detail", error.detail}});
+  if (style_.json) return;
+  std::fputs(paragraph("error: ", error.what).c_str(), stderr);
+  if (!error.hint.empty()) std::fputs(paragraph("hint: ", error.hint).c_str(), stderr);
+}
+
+}  // namespace trainseal::cli

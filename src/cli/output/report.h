@@ -1,0 +1,56 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "cli/output/observer.h"
+#include "protocol/station.h"
+
+namespace trainseal::cli {
+
+/// What a command that did its work has to say, for a program and for a person. Whatever others may have
+/// written in it is made printable when it is shown.
+struct Report {
+  nlohmann::ordered_json fields =
+      nlohmann::ordered_json::object();  ///< beside `ok`, `command`, `steps`, `warnings`
+  std::vector<std::string> lines;
+  std::optional<Error> problem;  ///< the findings are not good: the command fails with this behind them
+
+  void line(std::string text) { lines.push_back(std::move(text)); }
+  /// The lines of a text of ours, or of what has been checked to be plain text, such as PEM.
+  void add_text(std::string_view lines_of_text);
+  void add_table(const std::vector<std::vector<std::string>>& rows);
+};
+
+/// `train` and `stop` as every report about a train has them (CONTRACT "Output"); `form` may be empty.
+void describe_train(Report& report, const TrainSummary& train, std::string_view form);
+/// `readers`: everybody who will be able to read the next results.
+void describe_readers(Report& report, const TrainSummary& train);
+
+/// Writes a report or an error to standard output (errors for people to standard error) and knows the exit
+/// status.
+class Reporter {
+ public:
+  struct Style {
+    bool json;
+  };
+  Reporter(std::string command, Style style, const CommandObserver& observer)
+      : command_(std::move(command)), style_(style), observer_(observer) {}
+
+  int show(const Report& report) const;
+  int show(const Error& error) const;
+
+ private:
+  nlohmann::ordered_json envelope(bool ok, const nlohmann::ordered_json& fields) const;
+  void tell(const Error& error) const;
+
+  std::string command_;
+  Style style_;
+  const CommandObserver& observer_;
+};
+
+}  // namespace trainseal::cli

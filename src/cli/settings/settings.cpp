@@ -1,0 +1,107 @@
+#include "cli/settings/settings.h"
+
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/settings/section.h"
+
+namespace trainseal::cli {
+
+namespace {
+
+using Kind = JsonValue::Kind;
+
+constexpr std::uint64_t kMaxSettingsBytes = 1 << 20;
+
+void read_station(const Section& root, std::optional<Identifier>& station) {
+  const auto* value = root.find("station");
+  if (value == nullptr) return;
+  if (value->is(Kind::integer)) {
+    station = Identifier::from_json_integer(value->text);
+    return;
+  }
+  auto id = Identifier::parse(value->text);
+  if (!value->is(Kind::string) || !id || id->text().empty())
+    return root.refuse("station", "must be a station's id");
+  station = *std::move(id);
+}
+
+void read_token(const Section& root, TokenSettings& token) {
+  const auto section = root.section("token", {"module", "backend", "keys", "pin_file", "init_args",
+                                              "serialize", "deadline_ms", "sessions"});
+  section.read("module", token.module);
+  static_cast<void>(section.choice("backend", {"cryptoki"}));
+  section.read("keys", token.keys);
+  section.read_path("pin_file", token.pin_file);
+  section.read("init_args", token.init_args);
+  section.read("serialize", token.serialize);
+  section.read("deadline_ms", token.deadline_ms, 100, 600'000);
+  section.read("sessions", token.sessions, 1, 1024);
+}
+
+void read_session_id_bytes(const Section& section, ConfigRules& rules) {
+  const auto* value = section.find("session_id_bytes");
+  if (value == nullptr) return;
+  if (value->is(Kind::string) && value->text == "any") return rules.session_id_bytes.reset();
+  std::size_t bytes = 0;
+  section.read("session_id_bytes", bytes, 1, 4096);
+  rules.session_id_bytes = bytes;
+}
+
+void read_train_rules(const Section& root, TrainRules& rules) {
+  const auto section = root.section(
+      "train", {"symlinks", "unlisted", "duplicate_listing", "session_id_bytes", "max_config_bytes"});
+  if (const auto rule = section.choice("symlinks", {"refuse", "follow", "keep"}))
+    rules.symlinks = static_cast<SymlinkRule>(*rule);
+  if (const auto rule = section.choice("unlisted", {"refuse", "drop", "keep"}))
+    rules.unlisted = static_cast<UnlistedRule>(*rule);
+  if (const auto rule = section.choice("duplicate_listing", {"refuse", "allow"}))
+    rules.config.allow_duplicate_listing = *rule == 1;
+  read_session_id_bytes(section, rules.config);
+  section.read("max_config_bytes", rules.config.max_bytes, 1024, 64 << 20);
+}
+
+/// What later builds read: known here, so that one file serves all of them.
+void check_unused(const Section& root) {
+  root.section("engine", {"host"});
+  root.section("registry", {"authfile", "tls_verify"});
+  root.section("service", {"socket", "admin_socket", "allow"});
+}
+
+void check_version(const Section& root) {
+  const auto* version = root.find("version");
+  if (version == nullptr || !version->is(Kind::integer) || version->text != "1")
+    root.refuse("version", "must be 1");
+}
+
+}  // namespace
+
+Result<Settings> parse_settings(ByteView bytes, std::string_view name) {
+  const JsonDocument document{name, ErrorCode::settings_invalid, kMaxSettingsBytes};
+  TRY(const auto json, parse_json(bytes, document));
+  if (!json.is(Kind::object)) return fail(json_error(document, {}, "must be an object"));
+  Section::Fault fault{document, std::nullopt};
+  const Section root(json, "",
+                     {"version", "station", "state_dir", "token", "trust", "in_place", "train", "policy",
+                      "engine", "registry", "service"},
+                     fault);
+  Settings settings;
+  check_version(root);
+  read_station(root, settings.station);
+  root.read_path("state_dir", settings.state_dir);
+  read_token(root, settings.token);
+  root.read_path("trust", settings.trust);
+  if (const auto rule = root.choice("in_place", {"refuse", "warn", "allow"}))
+    settings.in_place = static_cast<InPlaceRule>(*rule);
+  read_train_rules(root, settings.train);
+  root.section("policy", {"sign_again"}).read("sign_again", settings.sign_again);
+  check_unused(root);
+  if (fault.error) return fail(*std::move(fault.error));
+  return settings;
+}
+
+Result<Settings> read_settings(const std::filesystem::path& path) {
+  TRY(const auto bytes, read_file(path, kMaxSettingsBytes, ErrorCode::settings_invalid));
+  return parse_settings(bytes, text("the settings file ", path.native()));
+}
+
+}  // namespace trainseal::cli
