@@ -88,11 +88,11 @@ struct TrainFields {
   std::string id;                           ///< `@id`
   std::optional<std::string> context_json;  ///< `@context` as it is written at indent level 1; absent: null
   HexText session_id;
-  std::vector<RouteStop> route;             ///< by index, 0 first
-  std::vector<std::string> file_list;       ///< as listed; see `listed_name`
+  std::vector<RouteStop> route;        ///< by index, 0 first
+  std::vector<std::string> file_list;  ///< as listed; see `listed_name`
   HexText hash;
   HexText signature;
-  std::optional<BuildSignature> build;      ///< absent in a proposal only
+  std::optional<BuildSignature> build;  ///< absent in a proposal only
   std::optional<HexText> result_hash;
   std::optional<HexText> result_signature;
 };
@@ -102,7 +102,7 @@ struct ConfigRules {
   std::uint64_t max_bytes = 1'048'576;
   std::optional<std::size_t> session_id_bytes = 64;  ///< none: any length
   bool allow_duplicate_listing = false;
-  bool proposal = false;                             ///< `build` is missing
+  bool proposal = false;  ///< `build` has to be missing
 };
 
 /// A train's config: parsed once, immutable. An update is a new value made from changed fields.
@@ -111,7 +111,8 @@ class TrainConfig {
   struct Parsed;
   /// Reads a config strictly by PROTOCOL §2. `config_invalid` names the field as in `route[1].index`.
   static Result<Parsed> parse(ByteView json, const ConfigRules& rules);
-  /// From fields made here, checked by the same rules.
+  /// From fields made here, checked by the same rules: what is written is read again. `context_json` may be
+  /// laid out in any way.
   static Result<TrainConfig> make(TrainFields fields, const ConfigRules& rules);
 
   const TrainFields& fields() const { return fields_; }

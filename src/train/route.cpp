@@ -113,6 +113,20 @@ Result<void> check_same_signatures(const TrainFields& now, const TrainFields& ea
   return {};
 }
 
+/// The signatures of both stages, of which so many stops have signed.
+Result<void> check_stages(const TrainConfig& config, std::size_t completed, const TrainConfig& earlier,
+                          std::size_t completed_earlier) {
+  if (completed < completed_earlier) {
+    return refuse(ErrorCode::chain_invalid,
+                  text(completed, " stops have signed, but ", completed_earlier, " had at the earlier stage"),
+                  "route", "signatures were removed, or the stages are given in the wrong order");
+  }
+  if (completed_earlier == 0) return {};
+  TRY_DO(check_same_signatures(config.fields(), earlier.fields(), completed_earlier));
+  return check_digest(config, completed_earlier - 1, *earlier->result_hash,
+                      "the earlier stage's result_hash");
+}
+
 }  // namespace
 
 std::optional<std::size_t> find_stop(const TrainConfig& config, const Identifier& station) {
@@ -183,18 +197,14 @@ Result<void> check_against_earlier(const TrainConfig& config, const TrainConfig&
   TRY_DO(check_same_identity(config.fields(), earlier.fields()));
   TRY_DO(check_same_route(config.fields(), earlier.fields()));
   TRY(const std::size_t completed, completed_stops(config));
-  TRY(const std::size_t completed_earlier, completed_stops(earlier));
-  if (completed < completed_earlier) {
+  const auto completed_earlier = completed_stops(earlier);
+  if (!completed_earlier) {
     return refuse(ErrorCode::chain_invalid,
-                  text(completed, " stops have signed, but ", completed_earlier, " had at the earlier stage"),
-                  "route", "signatures were removed, or the stages are given in the wrong order");
+                  text("the earlier stage contradicts itself: ", completed_earlier.error().what),
+                  completed_earlier.error().subject, "give the stage as it left the station before");
   }
-  if (completed_earlier == 0) return {};
-  TRY_DO(check_same_signatures(config.fields(), earlier.fields(), completed_earlier));
-  return check_digest(config, completed_earlier - 1, *earlier->result_hash,
-                      "the earlier stage's result_hash");
+  return check_stages(config, completed, earlier, *completed_earlier);
 }
-
 Digest512 route_digest(const TrainConfig& config, std::size_t stop, const Digest512& result_hash) {
   Sha512 hash;
   if (stop == 0) hash.update(config->session_id.bytes());

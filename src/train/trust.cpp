@@ -7,6 +7,7 @@
 #include "base/hex.h"
 #include "base/text.h"
 #include "train/json.h"
+#include "train/route.h"
 
 namespace trainseal {
 namespace {
@@ -206,16 +207,17 @@ class Checker {
   Result<void> route() {
     std::vector<std::string> stations;
     for (const auto& stop : config_->route) stations.push_back(stop.station.text());
-    if (!trust_.routes) return warn("routes", text("the route (", listed(stations), ")"));
+    if (!trust_.routes) return warn("routes", text("the route (", route_text(config_), ")"));
     const auto* vouched = entry_of(*trust_.routes, config_->id);
     if (vouched != nullptr && *vouched == stations) return {};
-    return fail(Error{ErrorCode::untrusted_key,
-                      text("the route (", listed(stations), ") of the train ", quoted(config_->id),
-                           vouched == nullptr ? " is not in trust"
-                                              : text(" is not the one in trust (", listed(*vouched), ")")),
-                      "every station on the route can read the next results; ask who planned the route",
-                      {},
-                      "route"});
+    return fail(Error{
+        ErrorCode::untrusted_key,
+        text("the route (", route_text(config_), ") of the train ", quoted(config_->id),
+             vouched == nullptr ? " is not in trust"
+                                : text(" is not the one in trust (", listed(*vouched, vouched->size()), ")")),
+        "every station on the route can read the next results; ask who planned the route",
+        {},
+        "route"});
   }
 
   std::vector<std::string> warnings;
