@@ -154,6 +154,18 @@ Result<void> check_empty(const StateFolder& state, LedgerFile& ledger) {
       "state_dir");
 }
 
+/// The ledger with its mark comes first: killed at any moment, nothing of the backup is there without it.
+Result<void> write_restored(const StateFolder& state, const std::string& ledger,
+                            const std::vector<BackedUpFile>& files) {
+  TRY_DO(replace_file(state.path() / kLedgerName, as_bytes(ledger), 0600, ErrorCode::state_failed));
+  for (const auto& [name, content] : files) {
+    const auto path = state.path() / name;
+    if (exists_at(AT_FDCWD, path.native())) continue;
+    TRY_DO(create_file(path, as_bytes(content), 0600, ErrorCode::state_failed));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> export_state(const StateFolder& state, const std::filesystem::path& file) {
@@ -163,23 +175,22 @@ Result<void> export_state(const StateFolder& state, const std::filesystem::path&
   if (json.size() > kMaxBackupBytes) {
     return fail(ErrorCode::state_failed, text("the backup would be larger than ", kMaxBackupBytes, " bytes"));
   }
-  return create_file(file, as_bytes(json), 0600, ErrorCode::state_failed);
+  auto created = create_file(file, as_bytes(json), 0600, ErrorCode::state_failed);
+  if (created || !created.error().hint.empty()) return created;
+  created.error().hint = "name a new file in a folder that is there; a backup replaces nothing";
+  return created;
 }
 
 Result<void> import_state(const StateFolder& state, const std::filesystem::path& file) {
-  TRY(const Bytes bytes, read_file(file, kMaxBackupBytes, ErrorCode::state_failed));
-  TRY(auto files, parse_backup(bytes, file));
+  const auto bytes = read_file(file, kMaxBackupBytes, ErrorCode::state_failed);
+  if (!bytes) return not_a_backup(file, bytes.error().what);
+  TRY(auto files, parse_backup(*bytes, file));
   TRY(const std::string ledger, take_ledger(files, state.clock().timestamp(), file));
   TRY(StandStill still, stand_still(state));
   TRY_DO(check_empty(state, still.ledger));
 
-  // The ledger with its mark comes first: killed at any moment, nothing of the backup is there without it.
-  TRY_DO(replace_file(state.path() / kLedgerName, as_bytes(ledger), 0600, ErrorCode::state_failed));
-  for (const auto& [name, content] : files) {
-    const auto path = state.path() / name;
-    if (exists_at(AT_FDCWD, path.native())) continue;
-    TRY_DO(create_file(path, as_bytes(content), 0600, ErrorCode::state_failed));
-  }
+  auto written = write_restored(state, ledger, files);
+  if (!written) return state_failure(std::move(written).error());
   return {};
 }
 

@@ -90,7 +90,7 @@ Result<StateFolder> StateFolder::open(const std::filesystem::path& path, const C
 
   if (auto prepared = prepare(folder); !prepared) {
     Error failure = std::move(prepared).error();
-    if (failure.hint.empty()) failure.hint = kChooseHint;
+    if (failure.hint.empty()) failure.hint = text("instead of ", quoted(folder.string()), ", ", kChooseHint);
     return state_failure(std::move(failure));
   }
   return StateFolder(std::move(folder), clock);
