@@ -48,6 +48,10 @@ Explanation explain(const CkFailure& failure) {
     case CKR_SLOT_ID_INVALID:
       return {ErrorCode::token_unavailable, "it is not there any more",
               "plug it in, or check the connection to it"};
+    case CKR_KEY_HANDLE_INVALID:
+    case CKR_OBJECT_HANDLE_INVALID:
+      return {ErrorCode::key_not_found, "the key is not there any more",
+              "`trainseal key list` shows the keys that there are"};
     case CKR_SESSION_COUNT:
       return {ErrorCode::token_failed, "all its sessions are in use",
               "try again, stop other programs that use it, or raise token.sessions in the settings"};

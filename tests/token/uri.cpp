@@ -41,9 +41,15 @@ TEST_CASE("a URI matches a token and a key by everything that it says") {
                "pkcs11:model=SoftHSM%20v2;library-version=2.6?module-path=/usr/lib/x.so");
   CHECK(uri(matching).matches(station_token()));
   CHECK(uri(matching).matches(station_key()));
+}
+
+TEST_CASE("a URI matches no token of which it says something else") {
   const auto other_token =
       GENERATE("pkcs11:token=pht", "pkcs11:serial=0A1B", "pkcs11:slot-id=1", "pkcs11:token=");
   CHECK_FALSE(uri(other_token).matches(station_token()));
+}
+
+TEST_CASE("a URI matches no key of which it says something else") {
   const auto other_key =
       GENERATE("pkcs11:object=station", "pkcs11:id=%00%ff", "pkcs11:type=cert", "pkcs11:type=public");
   CHECK_FALSE(uri(other_key).matches(station_key()));
