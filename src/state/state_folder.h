@@ -27,6 +27,8 @@ class StateFolder {
   /// Opens `path`, creating it with mode 0700 if it is missing. `state_failed` if it can't be written, belongs to somebody else
   /// or can be written by others; there is no fallback to another folder.
   static Result<StateFolder> open(const std::filesystem::path& path, const Clock& clock);
+  /// No folder at all, for commands that keep nothing: whatever would be written there is `state_failed`.
+  static StateFolder none(const Clock& clock) { return {"/dev/null", clock}; }
 
   const std::filesystem::path& path() const { return path_; }
   const Clock& clock() const { return *clock_; }
