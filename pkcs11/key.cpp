@@ -101,6 +101,11 @@ KeyPath CryptokiKey::sign_path() const {
   return path_from(trial_.sign_protocol);
 }
 
+KeyPath CryptokiKey::sign_pkcs1_path() const {
+  const std::scoped_lock lock(trial_mutex_);
+  return path_from(trial_.sign_pkcs1);
+}
+
 Result<KeyPath> CryptokiKey::path_of(KeyOperation operation) {
   const std::scoped_lock lock(trial_mutex_);
   if (trial_.of(operation).outcome == TrialOutcome::untried) TRY_DO(find_out(operation));

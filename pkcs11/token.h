@@ -95,6 +95,7 @@ class CryptokiKey final : public TokenKey {
   Result<Pkcs1Signature> sign_pkcs1(const Digest512& message_digest) override;
   KeyPath unwrap_path() const override;
   KeyPath sign_path() const override;
+  KeyPath sign_pkcs1_path() const override;
 
   /// Tries all operations anew.
   Result<KeyTrial> probe();

@@ -35,6 +35,8 @@ class TokenKey {
 
   virtual KeyPath unwrap_path() const = 0;
   virtual KeyPath sign_path() const = 0;
+  /// Of `sign_pkcs1`, which tokens may do in another way than PSS.
+  virtual KeyPath sign_pkcs1_path() const { return KeyPath::native; }
 };
 
 }  // namespace trainseal

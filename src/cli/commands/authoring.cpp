@@ -41,7 +41,7 @@ constexpr const char* kSpecExample =
 std::optional<KeyPath> sign_path(const Desk& desk) {
   const auto* key = desk.keyring().used();
   if (key == nullptr) return std::nullopt;
-  return key->sign_path();
+  return key->sign_pkcs1_path();
 }
 
 Result<Report> run_propose(Context& context, const ProposeOptions& options) {

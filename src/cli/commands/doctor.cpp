@@ -105,12 +105,6 @@ std::optional<StateFolder> check_state_folder(Checkup& checkup, const Context& c
   return *std::move(state);
 }
 
-std::string can_text(const TokenKey& key) {
-  return text("RSA-", key.public_key().bits(), ", fingerprint ",
-              short_fingerprint(key.public_key().fingerprint().hex()), ", unwraps ", name(key.unwrap_path()),
-              ", signs ", name(key.sign_path()));
-}
-
 /// One configured key: its token, the PIN, the key itself.
 void check_key(Checkup& checkup, TokenAccess& tokens, TokenModule& module, const ConfiguredKey& configured) {
   const auto token = module.token(configured.uri);
@@ -126,7 +120,9 @@ void check_key(Checkup& checkup, TokenAccess& tokens, TokenModule& module, const
   checkup.well("pin", "the token accepts it");
   const auto key = (*token)->key(configured.uri);
   if (!key) return checkup.problem("key", key.error());
-  checkup.well("key", text((*key)->uri(), ": ", can_text(**key)));
+  const PublicKey& public_key = (*key)->public_key();
+  checkup.well("key", text((*key)->uri(), ": RSA-", public_key.bits(), ", fingerprint ",
+                           short_fingerprint(public_key.fingerprint().hex())));
 }
 
 void check_keys(Checkup& checkup, Context& context, const Configuration& configuration,
