@@ -1,0 +1,240 @@
+"""Kills the program right before each call that changes a file. Whatever is left, the train is the old or the new one, a rerun
+finishes or says what is there, and no plaintext lies where none should."""
+import os
+import signal
+import subprocess
+import threading
+import unittest
+
+from support import judge, scratch, vectors
+from support.case import TrainsealTest
+
+KILL_AT = os.environ["TRAINSEAL_KILL_AT_LIBRARY"]
+MOST_CALLS = 5000
+WORKERS = 2
+
+
+class Workspace:
+    """A train, its station's home and the plaintext beside it, that can be put back as they were."""
+
+    def __init__(self, prepare, stage, party):
+        self.root = scratch.fresh("kill")
+        self.template = scratch.fresh("template")
+        self.train = self.root / "place" / "opt"
+        self.place = self.train.parent
+        self.out = self.place / "out"
+        self.to = self.place / "sealed"
+        self.place.mkdir()
+        scratch.copy(stage.opt, self.train)
+        self.party = party(self.root / "home")
+        prepare(self)
+        self.old = scratch.contents(self.train)
+        subprocess.run(["cp", "-a", f"{self.root}/.", self.template], check=True)
+
+    def restore(self):
+        scratch.remove(self.root)
+        subprocess.run(["cp", "-a", f"{self.template}/.", self.root], check=True)
+
+    def run(self, *arguments, kill_at=None):
+        env = {} if kill_at is None else {"LD_PRELOAD": KILL_AT, "TRAINSEAL_KILL_AT": str(kill_at)}
+        return self.party.run(*arguments, env=env, timeout=60)
+
+    def leftovers(self):
+        """Staging folders and temporary files anywhere, and what the journal still holds."""
+        found = [path for path in self.root.rglob(".trainseal-*")]
+        journal = self.party.state / "journal"
+        return found + (list(journal.iterdir()) if journal.exists() else [])
+
+    def remove(self):
+        scratch.remove(self.root)
+        scratch.remove(self.template)
+
+
+class KillTest(TrainsealTest):
+    """Runs `command` again and again, killed one call later each time; subclasses say what may be there afterwards."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.basic = vectors.train("basic")
+        cls.stop = cls.basic.stops[1]
+        cls.plaintext = scratch.pieces_of(cls.stop.released.pht_train, cls.stop.released.pht_results)
+        cls.new_results = scratch.pieces_of(cls.stop.ran.pht_results)
+        cls.basic.token(cls.stop.station)
+
+    def release_and_run(self, space, out=False):
+        """Pre-run, and what the train's run left."""
+        self.assert_done(space.run("pre-run", space.train, *(["--out", space.out] if out else [])))
+        plain = space.out if out else space.train
+        scratch.remove(plain / "pht_results")
+        scratch.copy(self.stop.ran.pht_results, plain / "pht_results")
+
+    def is_sealed(self, train):
+        """Whether the referee finds the new train there, whole."""
+        said = judge.verdict(train, completed=2, previous=[self.stop.received.opt], plain_train=self.stop.released.pht_train,
+                             plain_results=self.stop.ran.pht_results, **self.basic.judge_keys())
+        return said.startswith("PASS")
+
+    def is_released(self, folder):
+        return all(scratch.contents(folder / part) == scratch.contents(self.stop.released.opt / part)
+                   for part in ("pht_train", "pht_results"))
+
+    def station(self, home):
+        return self.basic.station(self.stop.station, home=home)
+
+    def kill_everywhere(self, prepare, command, check, stage=None, party=None, at_least=20):
+        """`command(space)`: the arguments. `check(space, killed, rerun)`: what must hold, after the recovery by another command
+        (`rerun` is None) and after the same command again (its outcome)."""
+        problems, counted = [], []
+        judging = threading.Lock()  # the referee works on sys.argv
+
+        def work(first):
+            space = Workspace(prepare, stage or self.stop.received, party or self.station)
+            try:
+                for number in range(first, MOST_CALLS, WORKERS):
+                    space.restore()
+                    killed = space.run(*command(space), kill_at=number)
+                    if killed.exit != -signal.SIGKILL:
+                        counted.append(number)
+                        if killed.exit != 0:
+                            problems.append(f"not killed at {number}, but failed: {killed}")
+                        return
+                    said = killed.stderr.decode(errors="replace").strip().splitlines()[-1]
+                    for rerun in (None, command):
+                        try:
+                            outcome = space.run(*(["ledger", "list"] if rerun is None else command(space)))
+                            if rerun is None:
+                                self.assert_done(outcome)
+                            with judging:
+                                check(space, None if rerun is None else outcome)
+                            self.assertEqual(space.leftovers(), [])
+                        except AssertionError as error:
+                            problems.append(f"{said}, {'recovered' if rerun is None else 'rerun'}: {error}")
+                            break
+                    if len(problems) > 5:
+                        return
+            finally:
+                space.remove()
+
+        workers = [threading.Thread(target=work, args=(first,)) for first in range(1, WORKERS + 1)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        self.assertFalse(problems, "\n\n".join(problems))
+        self.assertGreater(min(counted), at_least, "hardly a call was counted: is the library preloaded?")
+
+
+def nothing(space):
+    """No preparation."""
+
+
+class PreRun(KillTest):
+    def test_in_place(self):
+        def check(space, rerun):
+            if rerun is not None:
+                self.assert_done(rerun)
+                self.assertTrue(self.is_released(space.train))
+            elif scratch.contents(space.train) == space.old:
+                self.assert_no_plaintext([space.root], self.plaintext)
+            else:
+                self.assertTrue(self.is_released(space.train), "neither the old nor the new train")
+            self.assert_no_plaintext([space.root], self.plaintext, leave_out=space.train)
+
+        self.kill_everywhere(nothing, lambda space: ["pre-run", space.train], check)
+
+    def test_out(self):
+        def check(space, rerun):
+            self.assertEqual(scratch.contents(space.train), space.old)
+            if rerun is not None:
+                self.assert_done(rerun)
+            if space.out.exists() or rerun is not None:
+                self.assertTrue(self.is_released(space.out), "half of the plaintext")
+                self.assertEqual(space.out.stat().st_mode & 0o777, 0o700)
+            self.assert_no_plaintext([space.root], self.plaintext, leave_out=space.out)
+
+        self.kill_everywhere(nothing, lambda space: ["pre-run", space.train, "--out", space.out], check)
+
+
+class PostRun(KillTest):
+    def check_sealed(self, space, train, rerun):
+        """Old or new; new after the rerun."""
+        if rerun is not None:
+            self.assert_done(rerun)
+        if rerun is not None or scratch.contents(train) != space.old:
+            self.assertTrue(self.is_sealed(train), "neither the old nor the new train")
+            self.assert_no_plaintext([train], self.plaintext | self.new_results)
+            return True
+        return False
+
+    def test_in_place(self):
+        def check(space, rerun):
+            if self.check_sealed(space, space.train, rerun):
+                self.assert_no_plaintext([space.root], self.plaintext | self.new_results)
+
+        self.kill_everywhere(self.release_and_run, lambda space: ["post-run", space.train], check)
+
+    def test_results_and_wipe(self):
+        def check(space, rerun):
+            sealed = self.check_sealed(space, space.train, rerun)
+            if rerun is not None:
+                self.assertFalse(space.out.exists())
+                self.assert_no_plaintext([space.root], self.plaintext | self.new_results)
+            elif not sealed:
+                self.assertEqual(scratch.contents(space.out / "pht_results"), scratch.contents(self.stop.ran.pht_results))
+
+        self.kill_everywhere(lambda space: self.release_and_run(space, out=True),
+                             lambda space: ["post-run", space.train, "--results", space.out, "--wipe"], check)
+
+    def test_to_another_place(self):
+        def check(space, rerun):
+            self.assertEqual(scratch.contents(space.train), space.old)
+            if rerun is not None:
+                self.assert_done(rerun)
+            if space.to.exists() or rerun is not None:
+                self.assertTrue(self.is_sealed(space.to), "half a train")
+            self.assertEqual(scratch.contents(space.out / "pht_results"), scratch.contents(self.stop.ran.pht_results))
+
+        self.kill_everywhere(lambda space: self.release_and_run(space, out=True),
+                             lambda space: ["post-run", space.train, "--results", space.out, "--to", space.to], check)
+
+
+class Discard(KillTest):
+    def check_gone(self, space, rerun, gone):
+        if rerun is not None and rerun.exit != 0:
+            self.assert_refused(rerun, "no_record")
+        if rerun is not None:
+            gone()
+            self.assert_no_plaintext([space.root], self.plaintext | self.new_results)
+
+    def test_out(self):
+        def check(space, rerun):
+            self.assertEqual(scratch.contents(space.train), space.old)
+            self.check_gone(space, rerun, lambda: self.assertFalse(space.out.exists()))
+
+        self.kill_everywhere(lambda space: self.release_and_run(space, out=True),
+                             lambda space: ["discard", space.out], check, at_least=5)
+
+    def test_in_place(self):
+        def check(space, rerun):
+            self.check_gone(space, rerun, lambda: None)
+
+        self.kill_everywhere(self.release_and_run, lambda space: ["discard", space.train], check, at_least=5)
+
+
+class Open(KillTest):
+    def test_the_creators_end(self):
+        def check(space, rerun):
+            self.assertEqual(scratch.contents(space.train), space.old)
+            if rerun is not None and rerun.exit != 0:
+                self.assert_refused(rerun, "store_failed")  # a kill after the release: what is there is said
+                self.assertTrue(space.out.exists())
+            if space.out.exists() or rerun is not None:
+                self.assert_same_contents(space.out / "pht_results", self.stop.ran.pht_results)
+            self.assert_no_plaintext([space.root], self.plaintext, leave_out=space.out)
+
+        self.kill_everywhere(nothing, lambda space: ["open", space.train, "--out", space.out], check, stage=self.stop.sealed,
+                             party=lambda home: self.basic.creator(home=home), at_least=10)
+
+
+if __name__ == "__main__":
+    unittest.main()
