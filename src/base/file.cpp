@@ -83,12 +83,15 @@ class TemporaryFile {
   TemporaryFile(TemporaryFile&&) = default;
   TemporaryFile& operator=(TemporaryFile&&) = delete;
   ~TemporaryFile() {
-    if (folder_ && created_) unlinkat(folder_.get(), name_.c_str(), 0);
+    if (folder_) remove();
   }
 
   int folder() const { return folder_.get(); }
   const std::filesystem::path& parent() const { return parent_; }
   const char* name() const { return name_.c_str(); }
+  void remove() {
+    if (std::exchange(created_, false)) unlinkat(folder(), name(), 0);
+  }
   void renamed() { created_ = false; }
 
  private:
@@ -196,10 +199,14 @@ Result<void> replace_file(const std::filesystem::path& path, ByteView bytes, mod
 Result<void> create_file(const std::filesystem::path& path, ByteView bytes, mode_t mode, ErrorCode code) {
   TRY(auto file, TemporaryFile::make(path, bytes, mode, code));
   // A link, because it does not replace what is there and never shows half a file.
-  if (linkat(file.folder(), file.name(), file.folder(), path.filename().c_str(), 0) != 0) {
+  const auto name = path.filename();
+  if (linkat(file.folder(), file.name(), file.folder(), name.c_str(), 0) != 0) {
     return fail(system_error(code, "create", path, errno, "linkat"));
   }
-  return sync_folder(file.folder(), file.parent(), code);
+  file.remove();
+  auto synced = sync_folder(file.folder(), file.parent(), code);
+  if (!synced) unlinkat(file.folder(), name.c_str(), 0);
+  return synced;
 }
 
 Result<void> sync_folder(int folder, const std::filesystem::path& path_for_errors, ErrorCode code) {

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <tuple>
+
 #include "base/text.h"
 
 namespace trainseal {
@@ -24,7 +26,7 @@ std::string_view name(LogLevel level) {
 
 /// `value` as one word of the line. In quotes, `"` and `\` get a backslash, so that a value cannot end early.
 std::string one_word(std::string_view value) {
-  const auto shown = printable(value);
+  auto shown = printable(value);
   if (!shown.empty() && shown.find_first_of(" \"=") == std::string::npos) return shown;
   std::string word = "\"";
   for (const char c : shown) {
@@ -48,7 +50,7 @@ void Log::line(LogLevel level, std::string_view step, std::initializer_list<LogF
   line += '\n';
   // In one call, so that lines of several threads and processes do not mix; a log that nobody takes is no
   // failure.
-  static_cast<void>(!write(STDERR_FILENO, line.data(), line.size()));
+  std::ignore = write(STDERR_FILENO, line.data(), line.size());
 }
 
 }  // namespace trainseal

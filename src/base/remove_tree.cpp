@@ -40,7 +40,7 @@ class TreeRemoval {
     while (!levels_.empty()) {
       TRY(auto subfolder, remove_files());
       if (subfolder) {
-        TRY_DO(enter(dirfd(here_.get()), *subfolder));
+        TRY_DO(enter(here_fd_, *subfolder));
       } else {
         TRY_DO(leave_and_remove());
       }
@@ -86,9 +86,9 @@ class TreeRemoval {
       errno = 0;
       const auto* entry = readdir(here_.get());
       if (entry == nullptr) break;
-      const std::string name = entry->d_name;
+      std::string name = entry->d_name;
       if (name == "." || name == "..") continue;
-      TRY(auto is_gone, removed_as_file(dirfd(here_.get()), name));
+      TRY(auto is_gone, removed_as_file(here_fd_, name));
       if (!is_gone) return name;
     }
     if (errno != 0) return failed("read the folder", levels_.back().name, errno, "readdir");
@@ -99,7 +99,7 @@ class TreeRemoval {
     const auto left = std::move(levels_.back());
     levels_.pop_back();
     if (!levels_.empty()) TRY_DO(go_up());
-    const int parent = levels_.empty() ? above_ : dirfd(here_.get());
+    const int parent = levels_.empty() ? above_ : here_fd_;
     if (unlinkat(parent, left.name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
       return failed("remove the folder", left.name, errno, "unlinkat");
     }
@@ -108,7 +108,7 @@ class TreeRemoval {
 
   Result<void> go_up() {
     const auto& expected = levels_.back();
-    UniqueFd fd(openat(dirfd(here_.get()), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    UniqueFd fd(openat(here_fd_, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     struct stat info{};
     if (!fd || fstat(fd.get(), &info) != 0) return failed("open the folder", expected.name, errno, "openat");
     if (info.st_dev != expected.device || info.st_ino != expected.inode) {
@@ -121,7 +121,7 @@ class TreeRemoval {
   Result<void> stand_in(UniqueFd fd) {
     here_.reset(fdopendir(fd.get()));
     if (!here_) return failed("read the folder", top_, errno, "fdopendir");
-    static_cast<void>(fd.release());
+    here_fd_ = fd.release();
     return {};
   }
 
@@ -138,6 +138,7 @@ class TreeRemoval {
   const std::string& top_;
   const ErrorCode code_;
   OpenFolder here_;
+  int here_fd_ = -1;  ///< that of `here_`, which closes it
   std::vector<Level> levels_;
 };
 

@@ -23,6 +23,7 @@ using Result = std::expected<T, Error>;
 
 }  // namespace trainseal
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration cannot stand in parentheses.
 #define TRAINSEAL_JOIN_(a, b) a##b
 #define TRAINSEAL_JOIN(a, b) TRAINSEAL_JOIN_(a, b)
 #define TRAINSEAL_TRY_(result, declaration, expression)             \
@@ -40,3 +41,4 @@ using Result = std::expected<T, Error>;
     if (auto try_result = (expression); !try_result)           \
       return ::trainseal::fail(std::move(try_result).error()); \
   } while (false)
+// NOLINTEND(bugprone-macro-parentheses)

@@ -1,9 +1,9 @@
 #include "base/secret.h"
 
-#include <string.h>  // explicit_bzero
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cstdlib>
 #include <cstring>
@@ -39,7 +39,7 @@ SecretBytes::SecretBytes(std::size_t size) : size_(size) {
 
 SecretBytes SecretBytes::copy_of(ByteView bytes) {
   SecretBytes secret(bytes.size());
-  if (!bytes.empty()) std::memcpy(secret.data_, bytes.data(), bytes.size());
+  std::ranges::copy(bytes, secret.data_);
   return secret;
 }
 

@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -35,7 +36,7 @@ bool is_deceptive(char32_t code) {
   struct Range {
     char32_t first, last;
   };
-  constexpr Range kRanges[] = {
+  constexpr auto kRanges = std::to_array<Range>({
       {0x00, 0x1f},      // C0 controls with ESC
       {0x7f, 0x9f},      // DEL and C1 controls
       {0x61c, 0x61c},    // Arabic letter mark
@@ -43,11 +44,9 @@ bool is_deceptive(char32_t code) {
       {0x2028, 0x202e},  // line and paragraph separators, directional embeddings and overrides
       {0x2060, 0x206f},  // word joiner, invisible operators, directional isolates
       {0xfeff, 0xfeff},  // byte order mark
-  };
-  for (const auto& range : kRanges) {
-    if (code >= range.first && code <= range.last) return true;
-  }
-  return false;
+  });
+  return std::ranges::any_of(kRanges,
+                             [code](Range range) { return code >= range.first && code <= range.last; });
 }
 
 void append_escaped(std::string& out, std::string_view bytes) {

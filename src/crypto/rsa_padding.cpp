@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <tuple>
 
 #include "base/text.h"
 #include "crypto/openssl_types.h"
@@ -30,8 +31,8 @@ Rsa key_of_length(unsigned bits) {
   must(rsa && modulus && exponent && BN_set_bit(modulus.get(), static_cast<int>(bits) - 1) == 1 &&
        BN_set_word(exponent.get(), RSA_F4) == 1 &&
        RSA_set0_key(rsa.get(), modulus.get(), exponent.get(), nullptr) == 1);
-  static_cast<void>(modulus.release());
-  static_cast<void>(exponent.release());
+  std::ignore = modulus.release();
+  std::ignore = exponent.release();
   return rsa;
 }
 

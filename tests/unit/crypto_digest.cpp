@@ -34,7 +34,7 @@ TEST_CASE("SHA-512 gives the published values") {
 }
 
 TEST_CASE("SHA-512 does not depend on how its input is cut") {
-  for (const std::size_t piece : {1, 63, 64, 127, 128, 129, 4096}) {
+  for (const std::size_t piece : {1U, 63U, 64U, 127U, 128U, 129U, 4096U}) {
     const std::string all(1'000'000, 'a');
     Sha512 hasher;
     std::string_view rest = all;

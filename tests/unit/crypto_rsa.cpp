@@ -227,7 +227,7 @@ TEST_CASE("salts have the lengths of the protocol") {
 
 TEST_CASE("a wrapped key is unwrapped by the private key, and by no other") {
   for (auto* pair : {&key_2048(), &key_2049()}) {
-    for (const std::size_t key_bytes : {16, 24, 32}) {
+    for (const std::size_t key_bytes : {16U, 24U, 32U}) {
       const auto secret = SymmetricKey::take(SecretBytes::copy_of(Bytes(key_bytes, 0x42))).value();
       const auto wrapped = pair->public_key().wrap(secret);
       REQUIRE(wrapped);

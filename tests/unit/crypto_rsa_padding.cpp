@@ -79,7 +79,7 @@ const RawKey& raw_key(unsigned bits) {
 TEST_CASE("OAEP comes off what wrap put on") {
   for (const unsigned bits : {2048U, 2049U}) {
     const auto& raw = raw_key(bits);
-    for (const std::size_t key_bytes : {16, 24, 32}) {
+    for (const std::size_t key_bytes : {16U, 24U, 32U}) {
       Bytes secret(key_bytes);
       random_bytes(secret);
       const auto wrapped =
@@ -112,7 +112,7 @@ TEST_CASE("what is not an OAEP block is refused, always with the same words") {
     block.expose_for_writing()[byte] ^= static_cast<std::uint8_t>(1U << (byte % 8));
     check_refused(block);
   }
-  for (const std::size_t size : {0, 1, 64, 129, 130, 131, 255, 2000}) {
+  for (const std::size_t size : {0U, 1U, 64U, 129U, 130U, 131U, 255U, 2000U}) {
     SecretBytes block(size);
     const auto common = std::min(size, good.size());
     std::ranges::copy(good.expose().first(common), block.expose_for_writing().begin());

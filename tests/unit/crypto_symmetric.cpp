@@ -123,7 +123,7 @@ TEST_CASE("every size around the blocks comes back, however it is cut") {
   const auto key = SymmetricKey::generate();
   for (const auto size : kSizes) {
     const auto plain = counted(size);
-    for (const std::size_t piece : {1, 3, 15, 16, 17, 31, 32, 33, 5000}) {
+    for (const std::size_t piece : {1U, 3U, 15U, 16U, 17U, 31U, 32U, 33U, 5000U}) {
       INFO("size " << size << ", pieces of " << piece);
       const auto cipher = encrypt(key, plain, piece);
       CHECK(cipher.size() == encrypted_bytes(size));
@@ -135,7 +135,7 @@ TEST_CASE("every size around the blocks comes back, however it is cut") {
 }
 
 TEST_CASE("large pieces come back under keys of each length") {
-  for (const std::size_t key_bytes : {16, 24, 32}) {
+  for (const std::size_t key_bytes : {16U, 24U, 32U}) {
     const auto key = key_of(counted(key_bytes));
     const auto plain = counted(3'000'001);
     const auto back = decrypt(key, encrypt(key, plain, 256 * 1024), 256 * 1024 + 5);
@@ -169,7 +169,7 @@ TEST_CASE("a failed or abandoned file does not spoil the next") {
   const auto plain = counted(100);
   const auto cipher = encrypt(key, plain);
   CbcDecryptor decryptor(key);
-  for (const std::size_t kept_bytes : {0, 7, 16, 20, 32, 50, 112}) {
+  for (const std::size_t kept_bytes : {0U, 7U, 16U, 20U, 32U, 50U, 112U}) {
     CHECK_FALSE(decrypt(decryptor, ByteView(cipher).first(kept_bytes)));
     CHECK(decrypt(decryptor, cipher).value() == plain);
     decryptor.start();
