@@ -30,7 +30,7 @@ class FolderStore final : public TrainStore {
 
   const std::string& place() const override { return place_; }
   std::string_view form() const override { return "folder"; }
-  Result<std::unique_ptr<TrainView>> open() override { return open_folder_view(path_); }
+  Result<std::unique_ptr<TrainView>> open() override;
   Result<std::unique_ptr<StagedTrain>> stage() override;
   Result<void> release(VerifiedTrain train, const JournalCompletion& completion) override;
   Result<void> commit(SealedTrain train, const JournalCompletion& completion) override;
@@ -46,6 +46,12 @@ class FolderStore final : public TrainStore {
   std::filesystem::path path_;
   std::string place_;
 };
+
+Result<std::unique_ptr<TrainView>> FolderStore::open() {
+  // Just this folder: looking for `opt` again would let the train's own code choose another one.
+  TRY(FolderTree tree, open_tree(path_));
+  return std::make_unique<FolderView>(std::move(tree));
+}
 
 Result<std::unique_ptr<StagedTrain>> FolderStore::stage() {
   TRY(const auto there, identify(path_));

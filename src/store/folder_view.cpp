@@ -99,7 +99,8 @@ class FilesView final : public TrainView {
   Result<std::vector<TreeEntry>> entries(Part part) override {
     return part == Part::train ? tree_.list("") : std::vector<TreeEntry>{};
   }
-  Result<std::unique_ptr<FileSource>> open(Part part, const TreeEntry& entry, bool follow) override {
+  Result<std::unique_ptr<FileSource>> open([[maybe_unused]] Part part, const TreeEntry& entry,
+                                           bool follow) override {
     assert(part == Part::train);
     return open_entry(tree_, "", entry, follow);
   }
@@ -107,6 +108,8 @@ class FilesView final : public TrainView {
  private:
   FolderTree tree_;
 };
+
+}  // namespace
 
 Result<FolderTree> open_tree(const std::filesystem::path& path) {
   std::error_code error;
@@ -117,8 +120,6 @@ Result<FolderTree> open_tree(const std::filesystem::path& path) {
   TRY(UniqueFd folder, open_canonical_folder(canonical));
   return FolderTree(std::move(folder), std::move(canonical));
 }
-
-}  // namespace
 
 Result<FolderTree> find_train_folder(const std::filesystem::path& path) {
   TRY(FolderTree top, open_tree(path));

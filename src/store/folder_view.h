@@ -11,6 +11,9 @@
 
 namespace trainseal {
 
+/// Opens the folder `path`, following links; the tree's path is canonical. `store_failed` if there is none.
+Result<FolderTree> open_tree(const std::filesystem::path& path);
+
 /// The folder that holds a train's pieces: `path` itself, or its `opt` where only that has a config. Its path
 /// is canonical. `store_failed` if there is no folder, `hostile_path` if `opt` is a link.
 Result<FolderTree> find_train_folder(const std::filesystem::path& path);

@@ -1,5 +1,6 @@
 #include "base/text.h"
 #include "store/folder_view.h"
+#include "store/moves.h"
 #include "store/staged_state.h"
 #include "store/train_store.h"
 
@@ -7,15 +8,15 @@ namespace trainseal {
 
 Result<OutFolder> OutFolder::prepare(const StateFolder& state, const std::filesystem::path& path) {
   TRY(auto target, path_of_new_folder(path));
-  TRY(const UniqueFd parent, open_canonical_folder(target.parent_path()));
-  if (exists_at(parent.get(), target.filename())) {
-    return fail(ErrorCode::store_failed, text(quoted(target.string()), " exists already"),
-                "name a folder that is not there yet; what a run before left is removed by discard");
-  }
   return OutFolder(state, std::move(target));
 }
 
 Result<std::unique_ptr<StagedTrain>> OutFolder::stage() const {
+  TRY(const auto there, identify(path_));
+  if (there) {
+    return fail(ErrorCode::store_failed, text(quoted(path_.string()), " exists already"),
+                "Name a folder that is not there yet; what a run before left is removed by discard.");
+  }
   TRY(auto staged, StagedTrain::create(*state_, path_.parent_path()));
   // Both, because both are mounted into the container.
   TRY_DO(staged->add_part(Part::train));

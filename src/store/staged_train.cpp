@@ -32,6 +32,22 @@ Result<UniqueFd> make_file(FolderTree& tree, const std::string& name, mode_t mod
   return file;
 }
 
+/// Everything that was staged, above what is in it.
+Result<std::vector<TreeEntry>> staged_entries(FolderTree& tree) {
+  std::vector<TreeEntry> all;
+  TRY(const auto top, tree.names());
+  for (const std::string& name : top) {
+    all.emplace_back().name = name;
+    if (name != folder_name(Part::train) && name != folder_name(Part::results)) continue;
+    TRY(auto entries, tree.list(name));
+    for (TreeEntry& entry : entries) {
+      entry.name = text(name, '/', entry.name);
+      all.push_back(std::move(entry));
+    }
+  }
+  return all;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<StagedTrain>> StagedTrain::create(const StateFolder& state,
@@ -98,7 +114,7 @@ Result<void> StagedTrain::give_to(const Owner& owner) {
     error.hint = "only root can give files to somebody else: leave --owner out, or run the command as root";
     return fail(std::move(error));
   };
-  TRY(const auto entries, tree.list(""));
+  TRY(const auto entries, staged_entries(tree));
   for (const TreeEntry& entry : entries) {
     const auto [folder_name, last] = split_name(entry.name);
     TRY(const int folder, tree.folder(folder_name));
@@ -113,7 +129,7 @@ const std::filesystem::path& StagedTrain::path() const { return state_->staging.
 
 std::uint64_t StagedTrain::bytes() const {
   std::uint64_t sum = 0;
-  if (const auto entries = state_->tree.list("")) {
+  if (const auto entries = staged_entries(state_->tree)) {
     for (const TreeEntry& entry : *entries) sum += entry.size;
   }
   return sum;

@@ -18,13 +18,14 @@ struct Owner {
   gid_t gid;
 };
 
-/// A train in the making: a folder of mode 0700 beside its target, held by a journal entry. It vanishes with everything in
-/// it when it is destroyed, or, if the process is killed, at the next command's recovery. Files are 0755 or 0644,
-/// folders 0755 (PROTOCOL §5.8).
+/// A train in the making: a folder of mode 0700 beside its target, held by a journal entry. It vanishes with
+/// everything in it when it is destroyed, or, if the process is killed, at the next command's recovery. Files
+/// are 0755 or 0644, folders 0755 (PROTOCOL §5.8).
 class StagedTrain {
  public:
   /// Makes a staging folder in `parent` (`store_failed`, `no_space`).
-  static Result<std::unique_ptr<StagedTrain>> create(const StateFolder& state, const std::filesystem::path& parent);
+  static Result<std::unique_ptr<StagedTrain>> create(const StateFolder& state,
+                                                     const std::filesystem::path& parent);
   ~StagedTrain();
   StagedTrain(const StagedTrain&) = delete;
   StagedTrain& operator=(const StagedTrain&) = delete;
@@ -46,7 +47,7 @@ class StagedTrain {
   Result<void> give_to(const Owner& owner);
 
   const std::filesystem::path& path() const;
-  /// The size of all files written so far, in bytes.
+  /// The size of all files in the two parts so far, in bytes.
   std::uint64_t bytes() const;
 
  private:

@@ -82,8 +82,14 @@ Result<void> Staging::put_in_place(std::vector<JournalMove> moves, const Journal
       entry_ = std::move(entry);  // the destructor sweeps it, as if it had not been decided
     return made;
   }
-  TRY_DO(entry.complete(*state_));
-  return sweep(std::move(entry));
+  auto ended = entry.complete(*state_);
+  if (ended) ended = sweep(std::move(entry));
+  if (ended) return {};
+  Error error = std::move(ended).error();
+  error.what = text("the change of ", quoted(parent().string()),
+                    " is in place, but cannot be concluded: ", error.what);
+  if (error.hint.empty()) error.hint = "put that right; the next command concludes it";
+  return fail(std::move(error));
 }
 
 Result<void> Staging::put_as_new_folder(const std::filesystem::path& target, mode_t mode,

@@ -43,10 +43,11 @@ Result<std::unique_ptr<TrainView>> open_folder_view(const std::filesystem::path&
 /// The new folder of `--out`, mode 0700, which holds `pht_train` and `pht_results`.
 class OutFolder {
  public:
-  /// `store_failed` if `path` exists already or its parent does not.
+  /// `store_failed` if its parent does not exist.
   static Result<OutFolder> prepare(const StateFolder& state, const std::filesystem::path& path);
   /// The absolute path.
   const std::filesystem::path& path() const { return path_; }
+  /// `store_failed` if `path` exists already.
   Result<std::unique_ptr<StagedTrain>> stage() const;
   Result<void> release(VerifiedTrain train, const JournalCompletion& completion) const;
 

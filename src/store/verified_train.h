@@ -6,14 +6,15 @@
 
 namespace trainseal {
 
-/// The passkey of everything that is released decrypted: only the protocol's verifier, after its verdict, can make one.
+/// The passkey of everything that is released decrypted: only the protocol's verifier, after its verdict, can
+/// make one.
 class ReleasePermit {
   friend class ContentVerifier;  // src/protocol
   ReleasePermit() = default;
 };
 
-/// A decrypted train, staged, whose hash and all signatures over it have been checked; the only thing that a store releases.
-/// The immutable files, and the results unless nobody has run the train yet.
+/// A decrypted train, staged, whose hash and all signatures over it have been checked; the only thing that a
+/// store releases. The immutable files, and the results unless nobody has run the train yet.
 class VerifiedTrain {
  public:
   VerifiedTrain(ReleasePermit, std::unique_ptr<StagedTrain> plaintext) : plaintext_(std::move(plaintext)) {}
@@ -23,7 +24,8 @@ class VerifiedTrain {
   std::unique_ptr<StagedTrain> plaintext_;
 };
 
-/// The passkey of everything that is committed: only the protocol's sealer, after both signatures have been verified.
+/// The passkey of everything that is committed: only the protocol's sealer, after both signatures have been
+/// verified.
 class CommitPermit {
   friend class TrainSealer;  // src/protocol
   CommitPermit() = default;

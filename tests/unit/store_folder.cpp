@@ -54,6 +54,14 @@ TEST_CASE("a train is named by the real path of the folder that holds its config
   CHECK(fixture.store()->form() == "folder");
 }
 
+TEST_CASE("a train stays the one that was opened") {
+  const StoreFixture fixture;
+  const auto store = fixture.store();
+  std::filesystem::create_directory(fixture.train / "opt");
+  std::filesystem::rename(fixture.train / "train_config.json", fixture.train / "opt/train_config.json");
+  CHECK(code(value(store->open())->config(100)) == "config_invalid");
+}
+
 TEST_CASE("a release in place exchanges the two parts") {
   const StoreFixture fixture;
   const auto store = fixture.store();
@@ -212,7 +220,7 @@ TEST_CASE("the folder of --out is new, private and has both parts") {
   CHECK(fixture.has_record());
   CHECK(fixture.is_tidy());
 
-  CHECK(code(OutFolder::prepare(fixture.state, target)) == "store_failed");
+  CHECK(code(value(OutFolder::prepare(fixture.state, target)).stage()) == "store_failed");
   CHECK(code(OutFolder::prepare(fixture.state, fixture.scratch / "none/out")) == "store_failed");
   std::filesystem::create_symlink("nowhere", fixture.scratch / "dangling");
   CHECK(code(OutFolder::prepare(fixture.state, fixture.scratch / "dangling")) == "store_failed");
