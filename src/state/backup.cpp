@@ -131,8 +131,7 @@ Result<std::vector<BackedUpFile>> parse_backup(ByteView bytes, const std::filesy
 /// The ledger's content: what is in the backup, with the mark behind it.
 Result<std::string> take_ledger(std::vector<BackedUpFile>& files, const std::string& now,
                                 const std::filesystem::path& file) {
-  const auto found =
-      std::find_if(files.begin(), files.end(), [](const BackedUpFile& f) { return f.name == kLedgerName; });
+  const auto found = std::ranges::find(files, kLedgerName, &BackedUpFile::name);
   std::string content = LedgerFile::header();
   if (found != files.end()) {
     content = std::move(found->content);

@@ -21,7 +21,7 @@ Result<StateJson> read_trials(const StateFolder& state) {
   if (!document) return StateJson::object();
   const StateJson* keys = find_member(*document, "keys", kObject);
   const auto is_text = [](const StateJson& value) { return value.is_string(); };
-  if (keys == nullptr || !std::all_of(keys->begin(), keys->end(), is_text)) {
+  if (keys == nullptr || !std::ranges::all_of(*keys, is_text)) {
     return unreadable(trials_file(state), "\"keys\" is missing or malformed");
   }
   return *keys;
@@ -62,8 +62,8 @@ Result<void> write_pins(const StateFolder& state, const std::vector<FailedPin>& 
 }
 
 bool holds(const std::vector<FailedPin>& pins, const std::string& token, const std::string& source) {
-  return std::any_of(pins.begin(), pins.end(),
-                     [&](const FailedPin& pin) { return pin.token == token && pin.source == source; });
+  return std::ranges::any_of(
+      pins, [&](const FailedPin& pin) { return pin.token == token && pin.source == source; });
 }
 
 }  // namespace

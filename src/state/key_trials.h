@@ -9,8 +9,8 @@
 
 namespace trainseal {
 
-/// `keys.json`: what the trial of a key on its token has shown (TOKENS.md rule 5), so that a start does not repeat it.
-/// Keys and values are texts that the token layer chooses.
+/// `keys.json`: what the trial of a key on its token has shown (TOKENS.md rule 5), so that a start does not
+/// repeat it. Keys and values are texts that the token layer chooses.
 class KeyTrials {
  public:
   explicit KeyTrials(const StateFolder& state) : state_(state) {}
@@ -21,12 +21,13 @@ class KeyTrials {
   const StateFolder& state_;
 };
 
-/// `failed-pins.json`: which source of a PIN was wrong for which token, so that it is not tried again (SERVICE.md "PIN"). Nothing in it
-/// is derived from a PIN.
+/// `failed-pins.json`: which source of a PIN was wrong for which token, so that it is not tried again
+/// (SERVICE.md "PIN"). Nothing in it is derived from a PIN.
 class FailedPins {
  public:
   explicit FailedPins(const StateFolder& state) : state_(state) {}
-  /// True if `source` (a path with inode and mtime, or another text that the token layer makes) has failed for the token.
+  /// True if `source` (a path with inode and mtime, or another text that the token layer makes) has failed
+  /// for the token.
   Result<bool> contains(const std::string& token_serial, const std::string& source) const;
   Result<void> add(const std::string& token_serial, const std::string& source) const;
   /// Forgets all sources of the token, or of every token; returns how many there were.

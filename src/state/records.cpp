@@ -67,8 +67,7 @@ Result<std::optional<Record>> Records::find(const std::string& station, const st
 
 Result<std::optional<Record>> Records::find_by_out(const std::string& out) const {
   TRY(const auto records, all());
-  const auto found =
-      std::find_if(records.begin(), records.end(), [&](const Record& record) { return record.out == out; });
+  const auto found = std::ranges::find(records, std::optional(out), &Record::out);
   return found == records.end() ? std::nullopt : std::optional(*found);
 }
 

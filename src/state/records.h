@@ -9,15 +9,15 @@
 
 namespace trainseal {
 
-/// What pre-run leaves for post-run: the train as it was checked. Keyed by station and place, never by what the
-/// train's config says (PROTOCOL §5.9).
+/// What pre-run leaves for post-run: the train as it was checked. Keyed by station and place, never by what
+/// the train's config says (PROTOCOL §5.9).
 struct Record {
-  std::string station;                     ///< the id's text
-  std::string place;                       ///< where the train is, as `TrainStore::place` says
-  std::string train_id;                    ///< `@id`, for people
-  std::string config;                      ///< the config's bytes as they were checked
-  std::string hash;                        ///< hex, as the config had it
-  std::string session_id;                  ///< hex, lower case
+  std::string station;     ///< the id's text
+  std::string place;       ///< where the train is, as `TrainStore::place` says
+  std::string train_id;    ///< `@id`, for people
+  std::string config;      ///< the config's bytes as they were checked
+  std::string hash;        ///< hex, as the config had it
+  std::string session_id;  ///< hex, lower case
   std::size_t stop = 0;
   std::optional<std::string> statements;   ///< earlier statements' bytes
   std::optional<std::string> base_digest;  ///< the base image's config digest

@@ -40,15 +40,16 @@ struct ReplayLine {
   std::optional<std::string> reason;
 };
 
-/// Which results this station has signed (PROTOCOL §6, SERVICE.md "Replay ledger"): `replay.jsonl`, append-only, each line synced
-/// before the call returns. A torn last line, from a kill, is dropped.
+/// Which results this station has signed (PROTOCOL §6, SERVICE.md "Replay ledger"): `replay.jsonl`,
+/// append-only, each line synced before the call returns. A torn last line, from a kill, is dropped.
 class ReplayLedger {
  public:
   explicit ReplayLedger(const StateFolder& state) : state_(state) {}
 
   /// `session_reused` if this station has seen the session with another hash (PROTOCOL §5.4).
   Result<void> check_session(const ReplayKey& key) const;
-  /// Keeps that the session was seen; nothing if it is known. `session_reused` as `check_session`, for two trains at once.
+  /// Keeps that the session was seen; nothing if it is known. `session_reused` as `check_session`, for two
+  /// trains at once.
   Result<void> see(const ReplayKey& key) const;
 
   struct Request {
@@ -57,9 +58,10 @@ class ReplayLedger {
     std::optional<std::string> sign_again_reason;  ///< allowed by policy already
     bool confirm_restored = false;
   };
-  /// Asks for leave to sign and keeps the intent. The same results as before, or an intent without a commit: leave.
-  /// Other results after a commit: `already_signed`, unless a reason is given. After an import, each stop
-  /// once: `restored_state`, unless confirmed. Results that an `again` has allowed need no second reason.
+  /// Asks for leave to sign and keeps the intent. The same results as before, or an intent without a commit:
+  /// leave. Other results after a commit: `already_signed`, unless a reason is given. After an import, each
+  /// stop once: `restored_state`, unless confirmed. Results that an `again` has allowed need no second
+  /// reason.
   Result<void> intend(const Request& request) const;
   /// Keeps that the train with these results is in place; nothing if it is known.
   Result<void> commit(const ReplayKey& key, const std::string& result_hash) const;

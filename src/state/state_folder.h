@@ -18,14 +18,14 @@ class StateLock {
   UniqueFd fd_;
 };
 
-/// The station's private memory: records, ledgers, journal and locks (CONTRACT "Settings"). Every file in it carries a
-/// version; a newer one is refused (`state_failed`).
+/// The station's private memory: records, ledgers, journal and locks (CONTRACT "Settings"). Every file in it
+/// carries a version; a newer one is refused (`state_failed`).
 class StateFolder {
  public:
   static constexpr int kVersion = 1;
 
-  /// Opens `path`, creating it with mode 0700 if it is missing. `state_failed` if it can't be written, belongs to somebody else
-  /// or can be written by others; there is no fallback to another folder.
+  /// Opens `path`, creating it with mode 0700 if it is missing. `state_failed` if it can't be written,
+  /// belongs to somebody else or can be written by others; there is no fallback to another folder.
   static Result<StateFolder> open(const std::filesystem::path& path, const Clock& clock);
   /// No folder at all, for commands that keep nothing: whatever would be written there is `state_failed`.
   static StateFolder none(const Clock& clock) { return {"/dev/null", clock}; }

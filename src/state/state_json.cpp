@@ -216,7 +216,7 @@ Result<std::vector<std::filesystem::path>> files_in(const std::filesystem::path&
   }
   if (error)
     return state_failure(system_error(ErrorCode::state_failed, "list", folder, error.value(), "readdir"));
-  std::sort(files.begin(), files.end());
+  std::ranges::sort(files);
   return files;
 }
 
