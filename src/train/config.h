@@ -47,7 +47,7 @@ enum class SourceType : std::uint8_t { docker_repository, git_repository };
 enum class EcoSystem : std::uint8_t { tue, padme };
 
 struct Source {
-  SourceType type;
+  SourceType type{};
   std::string address;
   std::optional<std::string> tag;
   std::optional<std::string> branch;
@@ -69,7 +69,7 @@ struct StopSignature {
 /// A route's stop: one station's turn.
 struct RouteStop {
   Identifier station;
-  EcoSystem eco_system;
+  EcoSystem eco_system{};
   KeyText rsa_public_key;
   std::optional<StopSignature> signature;
   std::optional<HexText> encrypted_key;

@@ -112,6 +112,7 @@ class ObjectReader {
     const auto found = names.find(name);
     if (found != names.end()) return found->second;
     std::vector<std::string_view> known;
+    known.reserve(names.size());
     for (const auto& entry : names) known.push_back(entry.first);
     return reading_.refuse(place_of(field), text("is ", quoted(name), " instead of one of ", listed(known)));
   }
@@ -227,6 +228,7 @@ Result<std::vector<RouteStop>> read_route(const JsonValue& list, Reading& readin
   }
 
   std::vector<RouteStop> route;
+  route.reserve(count);
   for (auto& [index, stop] : by_index) route.push_back(std::move(stop));
   return route;
 }

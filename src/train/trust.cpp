@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
+#include <utility>
 
 #include "base/hex.h"
 #include "base/text.h"
@@ -26,7 +26,7 @@ std::unexpected<Error> refuse(std::string place, std::string_view reason, std::s
 /// How many characters have to be changed, added or left out to get from `a` to `b`.
 std::size_t distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t at = 0; at < row.size(); ++at) row[at] = at;
   for (const char from : a) {
     std::size_t diagonal = std::exchange(row[0], row[0] + 1);
     for (std::size_t at = 0; at < b.size(); ++at) {
