@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <thread>
 
 #include "base/text.h"
@@ -7,6 +9,15 @@ namespace trainseal {
 namespace {
 
 constexpr auto kPauseAfterFailedRecovery = std::chrono::seconds(1);
+
+/// True if C_Login failed before it compared the PIN, so that no try of it was used up.
+bool pin_was_not_compared(CK_RV rv) {
+  constexpr std::array<CK_RV, 8> before = {CKR_USER_PIN_NOT_INITIALIZED, CKR_SESSION_HANDLE_INVALID,
+                                           CKR_SESSION_CLOSED,           CKR_DEVICE_REMOVED,
+                                           CKR_TOKEN_NOT_PRESENT,        CKR_TOKEN_NOT_RECOGNIZED,
+                                           CKR_SLOT_ID_INVALID,          CKR_CRYPTOKI_NOT_INITIALIZED};
+  return std::ranges::find(before, rv) != before.end();
+}
 
 }  // namespace
 
@@ -72,6 +83,7 @@ Result<void> CryptokiToken::log_in(std::optional<Pin> pin) {
   const StartLock start_lock(module_->settings().module);
   const auto lock = module_->alone();
   if (logged_in_) return {};
+  close_sessions();
   pin_ = std::move(pin);
   auto done = start_log_in();
   if (!done) {
@@ -81,31 +93,35 @@ Result<void> CryptokiToken::log_in(std::optional<Pin> pin) {
   return done;
 }
 
+bool CryptokiToken::may_repeat(const CkFailure& failure) const {
+  if (failure.function != "C_Login") return is_passing(failure);
+  // A token may count a PIN as wrong and answer with a general error. SoftHSM counts nothing, and it is the
+  // one that needs the repetition.
+  return pin_was_not_compared(failure.rv) ||
+         (is_passing(failure) && info_.manufacturer.starts_with("SoftHSM"));
+}
+
 Result<void> CryptokiToken::start_log_in() {
-  bool count_was_low = false;
   for (unsigned attempt = 0;; ++attempt) {
     const auto info = read_info();
-    CkResult<void> done = std::unexpected(info ? CkFailure{} : info.error());
+    CkResult<void> done;
     if (info) {
       TRY_DO(check_pin_flags(*info));
       if (!info->login_required) return {};
-      if (attempt == 0) count_was_low = info->pin_count_low;
-      // The attempt before, whatever it answered, was counted as a wrong PIN.
-      if (info->pin_count_low && !count_was_low)
-        return fail(error_of({"C_Login", CKR_PIN_INCORRECT}, purpose("refuses the log-in")));
       slot_ = info->slot_id;
-      close_sessions();
       done = open_keeper();
       if (done) done = send_log_in();
-      if (done) return {};
+    } else {
+      done = std::unexpected(info.error());
     }
-    if (!is_passing(done.error()) || attempt + 1 == kStartAttempts)
+    if (done) return {};
+    if (!may_repeat(done.error()) || attempt + 1 == kStartAttempts)
       return fail(error_of(done.error(), purpose("refuses the log-in")));
     close_sessions();
-    if (!module_->has_users())
-      (void)module_->initialize_again(attempt);  // the next attempt sees whether it worked
-    else
+    if (module_->has_users())
       std::this_thread::sleep_for(backoff(attempt));
+    else
+      (void)module_->initialize_again(attempt);  // the next attempt sees whether it worked
   }
 }
 
@@ -135,7 +151,7 @@ CkResult<void> CryptokiToken::rebuild(FailureClass failure) {
     if ((failure == FailureClass::device && !restarted) || attempt > 0)
       ready = module_->initialize_again(attempt);
     if (ready) ready = come_back();
-    if (ready || !is_passing(ready.error()) || attempt + 1 == kMaxTries) return ready;
+    if (ready || !may_repeat(ready.error()) || attempt + 1 == kMaxTries) return ready;
     close_sessions();
   }
 }
@@ -146,11 +162,12 @@ CkResult<void> CryptokiToken::come_back() {
   slot_ = info->slot_id;
   if (auto opened = open_keeper(); !opened) return opened;
   if (!logged_in_) return {};
-  logged_in_ = false;
   // At a PIN pad a person has to come; and a token that counts wrong PINs is not asked again and again.
-  if (!pin_ || !check_pin_flags(*info)) return std::unexpected(CkFailure{"C_Login", CKR_USER_NOT_LOGGED_IN});
-  auto done = send_log_in();
-  if (!done && class_of(done.error()) == FailureClass::pin) pin_.reset();
+  CkResult<void> done = std::unexpected(CkFailure{"C_Login", CKR_USER_NOT_LOGGED_IN});
+  if (pin_ && check_pin_flags(*info)) done = send_log_in();
+  if (done || may_repeat(done.error())) return done;
+  logged_in_ = false;
+  pin_.reset();
   return done;
 }
 

@@ -53,6 +53,7 @@ class CryptokiToken final : public Token, public std::enable_shared_from_this<Cr
   CkResult<void> open_keeper();
   CkResult<void> send_log_in();
   Result<void> start_log_in();
+  bool may_repeat(const CkFailure& failure) const;
   void close_sessions();
   CkResult<void> recover(unsigned seen_epoch, FailureClass failure);
   CkResult<void> rebuild(FailureClass failure);
