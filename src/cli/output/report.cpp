@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/text.h"
+#include "cli/output/hints.h"
 #include "cli/output/text_layout.h"
 
 namespace trainseal::cli {
@@ -37,7 +38,7 @@ ordered_json error_json(const Error& error) {
   return {{"code", name(error.code)},
           {"retry", name(retry(error.code))},
           {"message", error.what},
-          {"hint", error.hint},
+          {"hint", hint_for(error)},
           {"subject", error.subject}};
 }
 
@@ -124,7 +125,7 @@ void Reporter::tell(const Error& error) const {
                        {{"command", command_}, {"code", error.code}, {"detail", error.detail}});
   if (style_.json) return;
   std::fputs(paragraph("error: ", error.what).c_str(), stderr);
-  if (!error.hint.empty()) std::fputs(paragraph("hint: ", error.hint).c_str(), stderr);
+  std::fputs(paragraph("hint: ", hint_for(error)).c_str(), stderr);
 }
 
 }  // namespace trainseal::cli
