@@ -168,7 +168,7 @@ def check_content(folder, count, size):
 
 
 def measure(command, party):
-    """Runs a command; returns (seconds, max RSS in bytes). The latter is never below this program's own, some 15 MiB."""
+    """Runs a command; returns (seconds, max RSS in bytes). The latter is never below this program's own, some 20 MiB."""
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         process = subprocess.Popen(

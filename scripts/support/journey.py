@@ -3,7 +3,6 @@
 Everything below build/demo is made anew at each run: a folder for each party (token, settings, state), `registry`,
 the only thing that all of them can see, and `attacker`, a copy of what lay in the registry at each stage.
 """
-import base64
 import csv
 import hashlib
 import json
@@ -58,6 +57,7 @@ class Journey:
         self.stations = [Party(f"station-{id}", DEMO / f"station-{id}", station=id) for id in STATIONS]
         self.network = without_network()
         self.public_keys = {}  # party's name → PEM
+        self.fingerprints = {}  # party's name → SHA-256 of its key, hex
         self.paths = {}  # party's name → how its token did things: {"unwrap": …, "sign": …}
         self.secret_lines = set()  # whatever was plaintext at a station, to be looked for later
         self.stages = 0
@@ -67,6 +67,10 @@ class Journey:
         for party in self.parties():
             party.make_token()
             self.public_keys[party.name] = party.make_key(KEY_BITS)
+            (key,) = party.trainseal("key", "list")["keys"]
+            if not (key["local"] and key["always_sensitive"] and key["never_extractable"]):
+                raise Failed(f"the key of {party.name} was not made on its token, or can leave it: {key}")
+            self.fingerprints[party.name] = key["fingerprint"]
         trust = {
             "creators": {CREATOR_ID: self.public_keys["creator"]},
             "builders": [self.public_keys["builder"]],
@@ -79,7 +83,8 @@ class Journey:
             party.write_settings(trust=str(trust_file))
         say(
             f"Each of the {len(self.parties())} parties has a SoftHSM token of its own, which has generated an RSA key of "
-            f"{KEY_BITS} bits. Only public keys leave the tokens; creator and stations know whom to trust by them."
+            f"{KEY_BITS} bits: made there, and never to be read from there, as each token confirms. Only public keys leave "
+            f"the tokens; creator and stations know whom to trust by them."
         )
 
     def propose_and_build(self):
@@ -207,8 +212,8 @@ class Journey:
         for party in self.parties():
             path = self.paths[party.name]
             did = roles.get(party.name, "checked, decrypted, ran, signed, sealed")
-            print_key = fingerprint(self.public_keys[party.name])[:16]
-            lines.append((party.name, print_key, path.get("unwrap") or "-", path.get("sign") or "-", did))
+            key = self.fingerprints[party.name][:16]
+            lines.append((party.name, key, path.get("unwrap") or "-", path.get("sign") or "-", did))
         lines.append(("attacker", "none", "-", "-", f"read {self.seen.size} bytes: {len(self.seen.hits)} lines of plaintext"))
         lines.append(("attacker", "none", "-", "-", f"changed one bit: {self.refusal['code']}"))
         widths = [max(map(len, column)) for column in zip(*lines)]
@@ -255,11 +260,6 @@ def without_network():
         if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0:
             return prefix, "without network"
     return [], "(with network: this machine does not let us take it away)"
-
-
-def fingerprint(pem):
-    """SHA-256 of the key's SPKI DER, in hex."""
-    return hashlib.sha256(base64.b64decode("".join(pem.strip().splitlines()[1:-1]))).hexdigest()
 
 
 def digest_of(folder):
