@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <optional>
-#include <string_view>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -35,49 +37,84 @@ void add_commands(CommandTable& table) {
   add_help_commands(table);
 }
 
-/// The name that a person may have meant by one of the words that nothing was made of.
-std::optional<std::string> meant(const CLI::App& app, int argc, const char* const* argv) {
-  std::vector<std::string> names;
-  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; }))
+using Names = std::vector<std::string>;
+
+Names command_names(const CLI::App& parent) {
+  Names names;
+  for (const auto* command : parent.get_subcommands([](const CLI::App*) { return true; }))
     names.push_back(command->get_name());
-  const CLI::App* const parsed = app.get_subcommands().empty() ? &app : app.get_subcommands().front();
-  for (const auto* command : {&app, parsed}) {
-    for (const auto* option : command->get_options()) {
-      for (const auto& name : option->get_lnames()) names.push_back("--" + name);
-    }
+  return names;
+}
+
+Names option_names(const CLI::App& command) {
+  Names names;
+  for (const auto* option : command.get_options()) {
+    for (const auto& name : option->get_lnames()) names.push_back("--" + name);
   }
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view word = argv[i];
-    if (std::ranges::find(names, word) != names.end()) continue;
-    const auto near = nearest(word, names);
-    if (near && edits(word, *near) <= 2) return near;
+  return names;
+}
+
+/// The first of `words` that is not in `known` but looks like one that is, and the one that it looks like.
+std::optional<std::pair<std::string, std::string>> find_typo(const Names& words, const Names& known) {
+  constexpr std::size_t kMostEdits = 2;
+  for (const auto& word : words) {
+    if (std::ranges::find(known, word) != known.end()) continue;
+    const auto near = nearest(word, known);
+    if (near && edits(word, *near) <= kMostEdits) return std::pair(word, *near);
   }
   return std::nullopt;
 }
 
-/// CLI11's complaint as one of ours.
-Error usage_error(const CLI::ParseError& error, const CommandTable& table, const CLI::App& app, int argc,
-                  const char* const* argv) {
+/// CLI11's complaint as a sentence of ours: small at the front, no stop, on one line.
+std::string sentence_of(const CLI::ParseError& error) {
   std::string what = error.what();
   while (!what.empty() && (what.back() == '.' || what.back() == '\n')) what.pop_back();
   std::ranges::replace(what, '\n', ' ');
-  const bool sentence = what.size() > 1 && what[1] >= 'a' && what[1] <= 'z';
-  if (sentence && what[0] >= 'A' && what[0] <= 'Z') what[0] = static_cast<char>(what[0] - 'A' + 'a');
-  const std::string command = table.parsed_name();
+  const bool is_word =
+      what.size() > 1 && what[0] >= 'A' && what[0] <= 'Z' && what[1] >= 'a' && what[1] <= 'z';
+  if (is_word) what[0] = static_cast<char>(what[0] - 'A' + 'a');
+  return what;
+}
+
+Error usage_error(const CLI::ParseError& error, const CLI::App& app, const CLI::App& parsed,
+                  const std::string& command, const Names& words) {
   const std::string help = text("`trainseal help", command.empty() ? "" : " ", command, "` shows the call");
-  const auto near = meant(app, argc, argv);
-  return {ErrorCode::usage, std::move(what), near ? text("did you mean ", *near, "? ", help) : help, {}, {}};
+  if (const auto commands = command_names(parsed); !commands.empty()) {
+    if (const auto typo = find_typo(words, commands))
+      return {ErrorCode::usage,
+              text("there is no command ", quoted(typo->first)),
+              text("did you mean ", typo->second, "? ", help),
+              {},
+              {}};
+    return {ErrorCode::usage,
+            text(command.empty() ? "trainseal" : command, " lacks its command"),
+            text("give one of: ", listed(commands, commands.size()), "; ", help),
+            {},
+            {}};
+  }
+  Names options = option_names(parsed);
+  for (auto& name : option_names(app)) options.push_back(std::move(name));
+  const auto typo = find_typo(words, options);
+  return {ErrorCode::usage,
+          sentence_of(error),
+          typo ? text("did you mean ", typo->second, "? ", help) : help,
+          {},
+          {}};
 }
 
 /// The status of what ended the parsing, help and mistakes alike.
-int show_parse_end(const CLI::ParseError& error, const CommandTable& table, CLI::App& app,
-                   const Reporter& reporter, int argc, const char* const* argv) {
+int show_parse_end(const CLI::ParseError& error, const CommandTable& table, const CLI::App& app, bool json,
+                   const Names& words) {
+  const Log log(LogLevel::warning);
+  const CommandObserver observer(log, {true, false});
+  const std::string command = table.parsed_name();
+  const Reporter reporter(command, {json}, observer);
+  const CLI::App* parsed = &app;
+  while (!parsed->get_subcommands().empty()) parsed = parsed->get_subcommands().front();
   if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::Success))
-    return reporter.show(usage_error(error, table, app, argc, argv));
-  const CLI::App* asked = &app;
-  while (!asked->get_subcommands().empty()) asked = asked->get_subcommands().front();
+    return reporter.show(usage_error(error, app, *parsed, command, words));
   Report report;
-  report.add_text(asked->help());
+  report.add_text(help_text(*parsed));
   return reporter.show(report);
 }
 
@@ -90,20 +127,25 @@ int run_program(int argc, const char* const* argv, const Environment& environmen
   app.fallthrough();
   app.require_subcommand(1);
   app.get_formatter()->column_width(32);
+  app.get_formatter()->label("Subcommands", "Commands");
+  app.get_formatter()->label("SUBCOMMAND", "COMMAND");
+  app.get_formatter()->label("REQUIRED", "(required)");
+  app.get_formatter()->label("TEXT", "");
+  app.footer(
+      "Exit status: 0 done, 2 the call or the settings, 3 the train is refused, 4 the token, 5 the PIN,\n"
+      "6 where the train or the state lives, 7 policy, 1 a defect. `trainseal help COMMAND` shows more.");
   CommonOptions options;
   add_common_options(app, options);
   CommandTable table(app);
   add_commands(table);
 
-  // A call that cannot be read is answered as JSON as well, if that is what it asks for.
-  const auto is_json = [](std::string_view word) { return word == "--json"; };
-  const bool json = std::any_of(argv + std::min(argc, 1), argv + argc, is_json);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const Log log(LogLevel::warning);
-    const CommandObserver observer(log, {true, false});
-    return show_parse_end(error, table, app, Reporter(table.parsed_name(), {json}, observer), argc, argv);
+    // A call that cannot be read is answered as JSON as well, if that is what it asks for.
+    const Names words(argv + std::min(argc, 1), argv + argc);
+    const bool json = std::ranges::find(words, "--json") != words.end();
+    return show_parse_end(error, table, app, json, words);
   }
 
   const Log log(log_level(options));

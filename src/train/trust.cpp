@@ -174,7 +174,7 @@ Result<void> check_vouched(const Keys* vouched, std::string_view whose, const Pu
 }
 
 std::string taken_from_train(std::string_view section, std::string_view what) {
-  return text("trust has no ", section, ": ", what, " was taken from the train itself");
+  return text("trust has no ", section, "; taken from the train itself: ", what);
 }
 
 std::string station_name(const RouteStop& stop) { return text("station ", quoted(stop.station.text())); }
@@ -200,6 +200,7 @@ class Checker {
   }
 
   Result<void> stations() {
+    if (!trust_.stations) return warn("stations", all_stations());
     for (std::size_t stop = 0; stop < config_->route.size(); ++stop) TRY_DO(station(stop));
     return {};
   }
@@ -223,10 +224,17 @@ class Checker {
   std::vector<std::string> warnings;
 
  private:
+  std::string all_stations() const {
+    std::string all;
+    for (const auto& stop : config_->route) {
+      all += text(all.empty() ? "" : ", ", described(station_name(stop), stop.rsa_public_key.key()));
+    }
+    return all;
+  }
+
   Result<void> station(std::size_t index) {
     const auto& stop = config_->route[index];
     const PublicKey& key = stop.rsa_public_key.key();
-    if (!trust_.stations) return warn("stations", described(station_name(stop), key));
     const auto vouched = trust_.stations->find(stop.station.text());
     return check_vouched(vouched == trust_.stations->end() ? nullptr : &vouched->second, station_name(stop),
                          key, text("route[", index, "].rsa_public_key"));

@@ -61,8 +61,8 @@ Result<Report> run_propose(Context& context, const ProposeOptions& options) {
   report.line(text("Signed:    with key ", short_fingerprint(proposal.fingerprint), " over SHA-512 ",
                    proposal.hash.substr(0, 16), "…"));
   describe_token(report, std::nullopt, sign_path(*desk));
-  report.line(text("Next: hand proposal and files to the builder, who runs ",
-                   command_line({"build", options.out, "--files", options.files, "--to", "folder:PATH"})));
+  report.next("hand proposal and files to the builder, who runs",
+              command_line({"build", options.out, "--files", options.files, "--to", "folder:PATH"}));
   return report;
 }
 

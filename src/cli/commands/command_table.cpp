@@ -21,6 +21,7 @@ std::vector<const CLI::App*> parsed_path(const CLI::App& root) {
 CLI::App& CommandTable::add(CLI::App& parent, const std::string& name, const std::string& description,
                             Run run) {
   CLI::App& command = *parent.add_subcommand(name, description);
+  command.footer("Common options, such as --station, --key, --trust, --json and -v: trainseal help");
   runs_[&command] = std::move(run);
   return command;
 }
@@ -40,6 +41,13 @@ std::string CommandTable::parsed_name() const {
   std::string name;
   for (const auto* command : parsed_path(root_)) name += text(name.empty() ? "" : " ", command->get_name());
   return name;
+}
+
+std::string help_text(const CLI::App& command) {
+  std::string before;
+  for (const auto* parent = command.get_parent(); parent != nullptr; parent = parent->get_parent())
+    before = parent->get_name() + (before.empty() ? "" : " ") + before;
+  return command.help(before);
 }
 
 }  // namespace trainseal::cli

@@ -43,6 +43,9 @@ class CommandTable {
   std::map<const CLI::App*, Run> runs_;
 };
 
+/// How the command is called, with its full name.
+std::string help_text(const CLI::App& command);
+
 void add_run_commands(CommandTable& table);        // pre-run post-run discard
 void add_look_commands(CommandTable& table);       // verify inspect
 void add_authoring_commands(CommandTable& table);  // propose build open

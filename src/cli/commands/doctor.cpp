@@ -121,8 +121,8 @@ void check_key(Checkup& checkup, TokenAccess& tokens, TokenModule& module, const
   const auto key = (*token)->key(configured.uri);
   if (!key) return checkup.problem("key", key.error());
   const PublicKey& public_key = (*key)->public_key();
-  checkup.well("key", text((*key)->uri(), ": RSA-", public_key.bits(), ", fingerprint ",
-                           short_fingerprint(public_key.fingerprint().hex())));
+  checkup.well("key", text("RSA-", public_key.bits(), ", fingerprint ",
+                           short_fingerprint(public_key.fingerprint().hex()), ", ", (*key)->uri()));
 }
 
 void check_keys(Checkup& checkup, Context& context, const Configuration& configuration,

@@ -44,7 +44,7 @@ Result<Report> run_help(CLI::App& root, const std::vector<std::string>& path) {
       return fail(ErrorCode::usage, text("there is no command ", quoted(listed(path))),
                   "`trainseal help` lists the commands");
   }
-  return text_report(command->help());
+  return text_report(help_text(*command));
 }
 
 }  // namespace

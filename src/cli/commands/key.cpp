@@ -69,15 +69,20 @@ Report describe_new_key(const KeyInfo& key, std::string_view what) {
   return report;
 }
 
+void tell_next(Report& report, const KeyInfo& key) {
+  report.next("put the URI into the settings, as token.keys, and try the key with",
+              command_line({"token", "probe", "--key", key.uri}));
+  report.next("register its public key with the central service",
+              command_line({"key", "export", "--format", "hex", "--key", key.uri}));
+}
+
 Result<Report> run_generate(Context& context, const NewKeyOptions& options) {
   TRY(const Uri uri, parse_uri(options.token));
   TRY(const auto desk, Desk::open(context, Desk::StateUse::opens));
   TRY(const auto token, desk->tokens().logged_in(uri));
   TRY(const auto key, token->generate_key({options.label, {}}, options.bits));
   auto report = describe_new_key(key, "is made and stays on its token");
-  report.line(text("Next: put the URI into the settings (token.keys), try the key with ",
-                   command_line({"token", "probe", "--key", key.uri}), " and register the public key: ",
-                   command_line({"key", "export", "--format", "hex", "--key", key.uri})));
+  tell_next(report, key);
   return report;
 }
 
@@ -120,8 +125,7 @@ Result<Report> run_import(Context& context, const NewKeyOptions& options) {
            ": try it in the token, then delete it there, in backups too. Only a key that a "
            "token has generated was never outside"));
   auto report = describe_new_key(key, "is in its token");
-  report.line(text("Next: put the URI into the settings (token.keys) and try the key with ",
-                   command_line({"token", "probe", "--key", key.uri})));
+  tell_next(report, key);
   return report;
 }
 

@@ -5,6 +5,7 @@
 #include "cli/commands/command_table.h"
 #include "cli/commands/trains.h"
 #include "cli/output/text_layout.h"
+#include "cli/train_name.h"
 #include "protocol/discard.h"
 #include "protocol/post_run.h"
 #include "protocol/pre_run.h"
@@ -98,10 +99,9 @@ Report report_of(const PreRunOptions& options, const Station& station, const Tra
   describe_readers(report, done.train);
   std::vector<std::string> next = {"post-run", options.train};
   if (done.out) next.insert(next.end(), {"--results", *done.out, "--wipe"});
-  report.line(
-      text("Next: run the train",
-           done.out ? " with pht_train (read-only) and pht_results mounted from there, then " : ", then ",
-           command_line(next)));
+  report.next(done.out ? "run the train with pht_train (read-only) and pht_results mounted from there, then"
+                       : "run the train, then",
+              command_line(next));
   return report;
 }
 
@@ -126,12 +126,12 @@ Result<Report> run_pre_run(Context& context, const PreRunOptions& options) {
 }
 
 /// Who is to have the train now: the next station or, at the end, the creator.
-std::string next_step(const TrainSummary& train) {
+void tell_next(Report& report, const TrainSummary& train) {
   const std::size_t next = train.stop + 1;
-  if (next >= train.readers.size()) return {};
-  const bool journey_ends = next == train.stops;
-  return text("Next: hand the train on to ", train.readers[next].who,
-              journey_ends ? ", who opens it with `trainseal open`" : "");
+  if (next >= train.readers.size()) return;
+  const std::string hand_on = text("hand the train on to ", train.readers[next].who);
+  if (next < train.stops) return report.line(text("Next: ", hand_on));
+  report.next(text(hand_on, ", who runs"), command_line({"open", "TRAIN", "--out", "DIR"}));
 }
 
 Report report_of(const Station& station, const TrainStore& store, const PostRunReport& done) {
@@ -155,7 +155,7 @@ Report report_of(const Station& station, const TrainStore& store, const PostRunR
   describe_token(report, done.unwrap, done.sign);
   if (done.wiped) report.line("Plaintext: deleted");
   describe_readers(report, done.train);
-  report.line(next_step(done.train));
+  tell_next(report, done.train);
   return report;
 }
 
@@ -191,7 +191,9 @@ Result<Report> run_post_run(Context& context, const PostRunOptions& options) {
 Result<DiscardReport> discard_named(Desk& desk, const std::string& name) {
   const auto folder = real_path(name);
   TRY(const auto record, Records(desk.state()).find_by_out(folder.string()));
-  if (record) return discard_out(desk.station(), folder);
+  std::error_code none;
+  const bool only_a_folder = !parse_train_name(name) && std::filesystem::is_directory(folder, none);
+  if (record || only_a_folder) return discard_out(desk.station(), folder);
   TRY(const auto store, open_store(desk.state(), name));
   return discard(desk.station(), *store);
 }

@@ -43,7 +43,8 @@ Result<void> list_tokens(const std::string& file, TokenModule& module, Report& r
   TRY(const auto tokens, module.tokens());
   for (const auto& token : tokens) {
     report.fields["tokens"].push_back(token_json(file, token));
-    rows.push_back({token.label, token.model, token.serial, pin_state(token), uri_of(token).str(), file});
+    rows.push_back({token.initialized ? token.label : "-", token.model, token.serial, pin_state(token),
+                    token.initialized ? uri_of(token).str() : "-", file});
   }
   return {};
 }

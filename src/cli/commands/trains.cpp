@@ -70,7 +70,7 @@ void describe_token(Report& report, std::optional<KeyPath> unwrap, std::optional
 std::string command_line(const std::vector<std::string>& words) {
   std::string line = "trainseal";
   for (const auto& word : words) line += text(' ', shell_word(word));
-  return text('`', line, '`');
+  return line;
 }
 
 }  // namespace trainseal::cli

@@ -33,7 +33,7 @@ std::filesystem::path real_path(const std::string& path);
 /// The report's `token`: how the token did things; null where it did not.
 void describe_token(Report& report, std::optional<KeyPath> unwrap, std::optional<KeyPath> sign);
 
-/// `words` as a command that can be copied into a shell, between backticks.
+/// `trainseal` and `words` as a command that can be copied into a shell.
 std::string command_line(const std::vector<std::string>& words);
 
 }  // namespace trainseal::cli

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cstdio>
 
 #include "base/text.h"
@@ -33,31 +34,27 @@ std::string bar(std::uint64_t done, std::uint64_t total) {
 }  // namespace
 
 CommandObserver::CommandObserver(const Log& log, Style style)
-    : log_(log), style_(style), started_(steady_clock::now()) {
-  style_.show_progress = style_.show_progress && isatty(STDERR_FILENO) == 1;
-}
+    : log_(log), style_(style), is_terminal_(isatty(STDERR_FILENO) == 1), started_(steady_clock::now()) {}
 
 void CommandObserver::step_started(std::string_view step) {
-  step_ = step;
-  step_started_ = steady_clock::now();
+  steps_.push_back({std::string(step), false, std::nullopt, std::nullopt});
+  step_starts_.push_back(steady_clock::now());
   log_.line(LogLevel::debug, step, {{"state", "started"}});
 }
 
 void CommandObserver::step_ended(std::string_view step, bool ok, std::uint64_t bytes, bool confidential) {
   clear_line();
-  StepReport report{std::string(step), ok, std::nullopt, std::nullopt};
-  if (confidential) {
-    log_.line(LogLevel::info, step, {{"ok", ok}});
-  } else {
-    report.ms = milliseconds_since(step_started_);
-    report.bytes = bytes;
-    log_.line(LogLevel::info, step, {{"ok", ok}, {"ms", *report.ms}, {"bytes", bytes}});
-  }
-  steps_.push_back(std::move(report));
+  const auto ended = std::ranges::find(steps_.rbegin(), steps_.rend(), step, &StepReport::name);
+  assert(ended != steps_.rend());
+  ended->ok = ok;
+  if (confidential) return log_.line(LogLevel::info, step, {{"ok", ok}});
+  ended->ms = milliseconds_since(step_starts_[static_cast<std::size_t>(steps_.rend() - ended) - 1]);
+  ended->bytes = bytes;
+  log_.line(LogLevel::info, step, {{"ok", ok}, {"ms", *ended->ms}, {"bytes", bytes}});
 }
 
 void CommandObserver::progress(std::uint64_t done_bytes, std::uint64_t total_bytes) {
-  if (!style_.show_progress || total_bytes == 0) return;
+  if (!style_.show_progress || !is_terminal_ || steps_.empty() || total_bytes == 0) return;
   const auto now = steady_clock::now();
   if (now - started_ < kQuietStart || now - drawn_ < kBetweenDraws) return;
   drawn_ = now;
@@ -67,8 +64,8 @@ void CommandObserver::progress(std::uint64_t done_bytes, std::uint64_t total_byt
 void CommandObserver::draw(std::uint64_t done_bytes, std::uint64_t total_bytes) {
   const auto percent =
       static_cast<unsigned>(static_cast<double>(done_bytes) / static_cast<double>(total_bytes) * 100);
-  const auto line = text("\r\x1b[K", step_, ' ', bar(done_bytes, total_bytes), ' ', percent, " % of ",
-                         size_text(total_bytes));
+  const auto line = text("\r\x1b[K", steps_.back().name, ' ', bar(done_bytes, total_bytes), ' ', percent,
+                         " % of ", size_text(total_bytes));
   std::fputs(line.c_str(), stderr);
   line_drawn_ = true;
 }
@@ -87,7 +84,7 @@ void CommandObserver::warning(const std::string& sentence) {
 
 void CommandObserver::notice(const std::string& sentence) {
   clear_line();
-  if (style_.show_warnings) std::fputs(paragraph("note: ", sentence).c_str(), stderr);
+  if (style_.show_progress) std::fputs(paragraph("note: ", sentence).c_str(), stderr);
 }
 
 }  // namespace trainseal::cli

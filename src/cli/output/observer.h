@@ -18,14 +18,14 @@ class CommandObserver final : public Observer {
  public:
   struct StepReport {
     std::string name;
-    bool ok;
+    bool ok = false;
     std::optional<std::uint64_t> ms;     ///< none for confidential steps
     std::optional<std::uint64_t> bytes;  ///< none for confidential steps
   };
   /// What goes to standard error besides the log.
   struct Style {
     bool show_warnings;
-    bool show_progress;  ///< and standard error is a terminal
+    bool show_progress;  ///< notices, and the bar where standard error is a terminal
   };
 
   CommandObserver(const Log& log, Style style);
@@ -48,12 +48,12 @@ class CommandObserver final : public Observer {
 
   const Log& log_;
   Style style_;
+  bool is_terminal_;
   Time started_;
-  Time step_started_;
   Time drawn_;
-  std::string step_;
   bool line_drawn_ = false;
-  std::vector<StepReport> steps_;
+  std::vector<StepReport> steps_;  ///< in the order in which they began; one may begin while another goes on
+  std::vector<Time> step_starts_;
   std::vector<std::string> warnings_;
 };
 

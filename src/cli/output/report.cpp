@@ -56,6 +56,11 @@ int print_and_exit(const std::string& out, int status) {
 
 }  // namespace
 
+void Report::next(const std::string& sentence, const std::string& command) {
+  line(text("Next: ", sentence));
+  line(text("  ", command));
+}
+
 void Report::add_text(std::string_view lines_of_text) {
   while (!lines_of_text.empty()) {
     const auto end = std::min(lines_of_text.find('\n'), lines_of_text.size());

@@ -21,6 +21,8 @@ struct Report {
   std::optional<Error> problem;  ///< the findings are not good: the command fails with this behind them
 
   void line(std::string text) { lines.push_back(std::move(text)); }
+  /// What to do now: a sentence, and a command that can be copied, on a line of its own.
+  void next(const std::string& sentence, const std::string& command);
   /// The lines of a text of ours, or of what has been checked to be plain text, such as PEM.
   void add_text(std::string_view lines_of_text);
   void add_table(const std::vector<std::vector<std::string>>& rows);

@@ -86,6 +86,7 @@ std::vector<std::string> table(const std::vector<std::vector<std::string>>& untr
       line += row[i];
       if (i + 1 < row.size()) line += std::string(widths[i] - columns(row[i]) + 2, ' ');
     }
+    line.erase(line.find_last_not_of(' ') + 1);
   }
   return lines;
 }
