@@ -53,6 +53,7 @@ class TreeRemoval {
   Result<bool> removed_as_file(int folder, const std::string& name) {
     if (unlinkat(folder, name.c_str(), 0) == 0 || errno == ENOENT) return true;
     if (errno == EISDIR) return false;
+    if (errno == EROFS && !exists_at(folder, name)) return true;
     return failed("remove", name, errno, "unlinkat");
   }
 

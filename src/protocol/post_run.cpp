@@ -123,12 +123,9 @@ Result<void> seal_train_files(Station& station, const Run& run, TrainView& train
                               TrainSealer& sealer) {
   TRY(const auto symmetric_key, old_key(station, run, key));
   TRY(auto entries, train.entries(Part::train));
-  const ImmutablePlan plan = plan_immutable(run.config, std::move(entries));
+  ImmutablePlan plan = plan_immutable(run.config, std::move(entries));
   const bool keep = station.rules.unlisted == UnlistedRule::keep;
-  std::vector<std::string> dropped = plan.irregular;
-  if (!keep) {
-    for (const TreeEntry& entry : plan.unlisted) dropped.push_back(entry.name);
-  }
+  const auto dropped = keep ? plan.irregular : drop_unlisted(plan);
   if (!dropped.empty()) {
     station.observer.warning(
         text("left out of the sealed train, because its list does not name them: ", listed(dropped)));

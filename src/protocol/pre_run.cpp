@@ -68,8 +68,13 @@ Record make_record(const Identifier& station, const std::string& place, const Ch
 
 Result<TokenKey*> find_key(Station& station, const RouteStop& stop) {
   Step step(station.observer, "key");
-  TRY(TokenKey * key, station.keys.key_for(stop.rsa_public_key.key()));
-  step.succeeded();
+  auto key = station.keys.key_for(stop.rsa_public_key.key());
+  if (key) {
+    step.succeeded();
+  } else if (key.error().code == ErrorCode::wrong_station_key) {
+    key.error().what =
+        text("the route has another key for station ", quoted(stop.station.text()), ": ", key.error().what);
+  }
   return key;
 }
 

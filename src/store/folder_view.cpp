@@ -135,9 +135,8 @@ Result<std::filesystem::path> path_of_new_folder(const std::filesystem::path& pa
   std::error_code error;
   const auto canonical = std::filesystem::canonical(parent, error);
   if (!error) return canonical / named.filename();
-  Error failure =
-      system_error(ErrorCode::store_failed, "make a folder in", parent, error.value(), "realpath");
-  failure.hint = "make that folder first";
+  Error failure = system_error(ErrorCode::store_failed, "find or make", path, error.value(), "realpath");
+  failure.hint = text("Check the path; ", parent.string(), " has to exist.");
   return fail(std::move(failure));
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/text.h"
 #include "train/order.h"
@@ -30,18 +31,26 @@ Result<void> refuse_unlisted(const ImmutablePlan& plan) {
                              "can be \"drop\" or \"keep\".");
 }
 
-Result<void> check_immutable(Station& station, const ImmutablePlan& plan) {
-  if (!plan.irregular.empty()) {
-    return fail(ErrorCode::hostile_path,
-                text("pht_train holds links, devices or sockets: ", listed(plan.irregular)),
+Result<void> check_immutable(Station& station, ImmutablePlan& plan) {
+  std::vector<std::string> hostile = plan.irregular;
+  hostile.insert(hostile.end(), plan.second_names.begin(), plan.second_names.end());
+  if (!hostile.empty()) {
+    return fail(ErrorCode::hostile_path, text("pht_train holds links, devices or sockets: ", listed(hostile)),
                 "No honest train has them there. Do not run it; ask the station before yours.");
   }
   if (plan.unlisted.empty()) return {};
   if (station.rules.unlisted == UnlistedRule::refuse) return refuse_unlisted(plan);
+  const bool drop = station.rules.unlisted == UnlistedRule::drop;
+  const auto names = drop ? drop_unlisted(plan) : names_of(plan.unlisted);
   station.observer.warning(text("pht_train holds files that the train's list does not name, ",
-                                station.rules.unlisted == UnlistedRule::drop ? "left out" : "kept unchecked",
-                                ": ", listed(names_of(plan.unlisted))));
+                                drop ? "left out" : "kept unchecked", ": ", listed(names)));
   return {};
+}
+
+void add_folders_above(const std::string& name, std::set<std::string>& folders) {
+  for (auto slash = name.find('/'); slash != std::string::npos; slash = name.find('/', slash + 1)) {
+    folders.insert(name.substr(0, slash));
+  }
 }
 
 Result<void> refuse_first_results(const std::vector<TreeEntry>& entries) {
@@ -63,9 +72,10 @@ ImmutablePlan plan_immutable(const TrainConfig& config, std::vector<TreeEntry> e
   for (TreeEntry& entry : entries) {
     if (entry.kind == EntryKind::folder) {
       plan.folders.push_back(std::move(entry));
-    } else if (entry.kind != EntryKind::file || entry.hard_linked) {
+    } else if (entry.kind != EntryKind::file) {
       plan.irregular.push_back(std::move(entry.name));
     } else {
+      if (entry.hard_linked) plan.second_names.push_back(entry.name);
       plan.bytes += entry.size;
       files.emplace(entry.name, std::move(entry));
     }
@@ -83,6 +93,20 @@ ImmutablePlan plan_immutable(const TrainConfig& config, std::vector<TreeEntry> e
   for (auto& [name, entry] : files) plan.unlisted.push_back(std::move(entry));
   std::ranges::sort(plan.unlisted, archive_order_less, &TreeEntry::name);
   return plan;
+}
+
+std::vector<std::string> drop_unlisted(ImmutablePlan& plan) {
+  std::vector<std::string> dropped = names_of(plan.unlisted);
+  dropped.insert(dropped.end(), plan.irregular.begin(), plan.irregular.end());
+  std::set<std::string> with_dropped, with_kept;
+  for (const std::string& name : dropped) add_folders_above(name, with_dropped);
+  for (const TreeEntry& entry : plan.listed) add_folders_above(entry.name, with_kept);
+  std::erase_if(plan.folders, [&](const TreeEntry& folder) {
+    return with_dropped.contains(folder.name) && !with_kept.contains(folder.name);
+  });
+  for (const TreeEntry& entry : plan.unlisted) plan.bytes -= entry.size;
+  plan.unlisted.clear();
+  return dropped;
 }
 
 Result<ResultsPlan> plan_results(std::vector<TreeEntry> entries, SymlinkRule symlinks) {

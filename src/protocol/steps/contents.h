@@ -19,14 +19,18 @@ struct ImmutablePlan {
   std::optional<TreeEntry> query;
   std::vector<TreeEntry> unlisted;  ///< regular files, in archive order
   std::vector<TreeEntry> folders;
-  std::vector<std::string>
-      irregular;  ///< symlinks, devices, sockets and second names of a file, which no train holds
-  std::vector<std::string> missing;  ///< listed, but no regular file
-  std::uint64_t bytes = 0;           ///< of all files together
+  std::vector<std::string> irregular;     ///< symlinks, devices and sockets, which no train holds
+  std::vector<std::string> second_names;  ///< files that are hard links to one before; sorted as files too
+  std::vector<std::string> missing;       ///< listed, but no regular file
+  std::uint64_t bytes = 0;                ///< of all files together
 };
 
 /// Sorts the members of `pht_train` by the config's list.
 ImmutablePlan plan_immutable(const TrainConfig& config, std::vector<TreeEntry> entries);
+
+/// Leaves out what no list names, and the folders that held nothing else. Returns the names that are left
+/// out.
+std::vector<std::string> drop_unlisted(ImmutablePlan& plan);
 
 /// What is to be done with the members of `pht_results`.
 struct ResultsPlan {
