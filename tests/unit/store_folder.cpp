@@ -223,7 +223,8 @@ TEST_CASE("the folder of --out is new, private and has both parts") {
   CHECK(code(value(OutFolder::prepare(fixture.state, target)).stage()) == "store_failed");
   CHECK(code(OutFolder::prepare(fixture.state, fixture.scratch / "none/out")) == "store_failed");
   std::filesystem::create_symlink("nowhere", fixture.scratch / "dangling");
-  CHECK(code(value(OutFolder::prepare(fixture.state, fixture.scratch / "dangling")).stage()) == "store_failed");
+  CHECK(code(value(OutFolder::prepare(fixture.state, fixture.scratch / "dangling")).stage()) ==
+        "store_failed");
 }
 
 TEST_CASE("the folder of --out is removed whatever the container left in it, and nothing else") {
