@@ -11,7 +11,7 @@ QUERY = b'{"select": ["age"]}'
 
 ODD_NAMES = [
     "new\nline", "tab\tand\x01control", "emoji 🚂.bin", "\u202eright-to-left", "é.txt", "e\u0301.txt", "-rf", "--out", " ", "'\"$(x)`;&|*?",
-    "back\\slash", "\x7f", "..x", "...", ".hidden", "n" * 255, "/".join(["deep"] * 40) + "/file", "A", "a", "a/B", "a-b", "a.txt", "a0", "~",
+    "back\\slash", "\x7f", "..x", "...", ".hidden", "n" * 255, "/".join(["deep"] * 40) + "/file", "A", "a/B", "a-b", "a.txt", "a0",
     "日本/語.bin", "train_config.json", "pht_results/x", "~/x", "C:\\x", "%00", "\u2028",
 ]
 
