@@ -127,7 +127,6 @@ int run_program(int argc, const char* const* argv, const Environment& environmen
   app.fallthrough();
   app.require_subcommand(1);
   app.get_formatter()->column_width(32);
-  app.get_formatter()->label("Subcommands", "Commands");
   app.get_formatter()->label("SUBCOMMAND", "COMMAND");
   app.get_formatter()->label("REQUIRED", "(required)");
   app.get_formatter()->label("TEXT", "");

@@ -8,6 +8,8 @@ namespace trainseal::cli {
 
 namespace {
 
+constexpr const char* kHelpGroup = "Commands";
+
 /// The commands that were parsed, from the group to the command in it.
 std::vector<const CLI::App*> parsed_path(const CLI::App& root) {
   std::vector<const CLI::App*> path;
@@ -20,14 +22,14 @@ std::vector<const CLI::App*> parsed_path(const CLI::App& root) {
 
 CLI::App& CommandTable::add(CLI::App& parent, const std::string& name, const std::string& description,
                             Run run) {
-  CLI::App& command = *parent.add_subcommand(name, description);
+  CLI::App& command = *parent.add_subcommand(name, description)->group(kHelpGroup);
   command.footer("Common options, such as --station, --key, --trust, --json and -v: trainseal help");
   runs_[&command] = std::move(run);
   return command;
 }
 
 CLI::App& CommandTable::add_group(CLI::App& parent, const std::string& name, const std::string& description) {
-  CLI::App& group = *parent.add_subcommand(name, description);
+  CLI::App& group = *parent.add_subcommand(name, description)->group(kHelpGroup);
   group.require_subcommand(1);
   return group;
 }
@@ -44,10 +46,11 @@ std::string CommandTable::parsed_name() const {
 }
 
 std::string help_text(const CLI::App& command) {
-  std::string before;
+  std::string name = command.get_name();
   for (const auto* parent = command.get_parent(); parent != nullptr; parent = parent->get_parent())
-    before = parent->get_name() + (before.empty() ? "" : " ") + before;
-  return command.help(before);
+    name = text(parent->get_name(), ' ', name);
+  // Not `command.help()`, which shows the command that was parsed instead.
+  return command.get_formatter()->make_help(&command, name, CLI::AppFormatMode::Normal);
 }
 
 }  // namespace trainseal::cli
