@@ -75,6 +75,26 @@ class Config(RunTest):
                 self.assert_refuses(station, folder, plain, "config_changed")
 
 
+class SealedAlready(RunTest):
+    def test_the_same_results_again_are_not_signed_again(self):
+        station, folder, plain = self.released(out=True)
+        self.assert_seals(station, folder, plain)
+        sealed = scratch.snapshot(folder)
+        outcome = self.assert_done(self.post_run(station, folder, plain, "--wipe"))
+        self.assertIn("sealed by an earlier call", " ".join(outcome.report["warnings"]))
+        self.assertEqual(scratch.snapshot(folder), sealed)
+        self.assertFalse(plain.exists())
+
+    def test_other_results_are_not_taken_for_the_sealed_ones(self):
+        station, folder, plain = self.released(out=True)
+        self.assert_seals(station, folder, plain)
+        (plain / "pht_results" / "more.txt").write_bytes(b"more")
+        before = scratch.snapshot(folder.parent)
+        outcome = self.post_run(station, folder, plain, "--wipe")
+        self.assertEqual((outcome.exit, outcome.report["error"]["code"]), (7, "already_signed"), str(outcome))
+        self.assertEqual(scratch.snapshot(folder.parent), before)
+
+
 class ImmutableFiles(RunTest):
     def test_python_leaves_its_cache(self):
         station, folder, plain = self.released()
@@ -95,11 +115,19 @@ class ImmutableFiles(RunTest):
     def test_links_and_pipes_that_no_list_names_are_left_out(self):
         station, folder, plain = self.released()
         (folder / "pht_train" / "link").symlink_to("/etc/passwd")
-        os.link(folder / "pht_train" / "r_script.r", folder / "pht_train" / "again.r")
         os.mkfifo(folder / "pht_train" / "pipe")
         outcome = self.assert_seals(station, folder, plain)
-        for name in ("link", "again.r", "pipe"):
+        for name in ("link", "pipe"):
             self.assertIn(name, " ".join(outcome.report["warnings"]))
+            self.assertFalse(os.path.lexists(folder / "pht_train" / name))
+
+    def test_a_second_name_for_a_listed_file_makes_it_none(self):
+        """No train holds hard links, neither before nor after a run."""
+        station, folder, plain = self.released()
+        os.link(folder / "pht_train" / "r_script.r", folder / "pht_train" / "again.r")
+        self.assert_refuses(station, folder, plain, "digest_mismatch")
+        (folder / "pht_train" / "again.r").unlink()
+        self.assert_seals(station, folder, plain)
 
     def test_changed_by_the_run(self):
         def change(folder):
@@ -409,6 +437,13 @@ class Replay(RunTest):
         folder = self.run_again(station, None)
         self.assert_done(station.run("post-run", folder))
         self.assert_passes(folder, **self.train.judge_keys())
+
+    def test_results_that_were_not_sealed_are_never_wiped_as_if_they_were(self):
+        station, folder, plain = self.released(out=True)
+        self.assert_done(self.post_run(station, folder, plain))
+        (plain / "pht_results" / "result.json").write_bytes(b"other")
+        self.assert_refused(self.post_run(station, folder, plain, "--wipe"), "already_signed")
+        self.assertEqual((plain / "pht_results" / "result.json").read_bytes(), b"other")
 
     def test_signing_again_needs_policy_and_a_reason(self):
         station = self.sealed_once()

@@ -121,7 +121,7 @@ class Keys(OperatorTest):
     def test_no_key(self):
         station = self.station()
         station.configure(token={"keys": [station.token.key_uri("nobody")]})
-        self.assert_hint(self.pre_run(station), "key_not_found", "nobody", "key list")
+        self.assert_hint(self.pre_run(station), "key_not_found", "nobody", "object=station")
         station.configure(token={"keys": []})
         self.assert_hint(self.pre_run(station), "key_not_found", "--key")
 
