@@ -45,10 +45,10 @@ Result<TokenKeyring*> DeskKeyring::opened() {
 
 Result<Trust> read_trust(const Configuration& configuration) {
   if (!configuration.trust_file) return Trust();
-  TRY(const auto bytes, read_file(*configuration.trust_file, kMaxTrustBytes, ErrorCode::settings_invalid));
-  auto trust = Trust::parse(bytes);
+  const auto bytes = read_file(*configuration.trust_file, kMaxTrustBytes, ErrorCode::settings_invalid);
+  auto trust = bytes ? Trust::parse(*bytes) : fail(bytes.error());
   if (trust) return trust;
-  auto error = std::move(trust).error();
+  Error error = std::move(trust).error();
   error.what = text("the trust file ", *configuration.trust_file, " cannot be used: ", error.what);
   return fail(std::move(error));
 }

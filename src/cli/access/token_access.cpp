@@ -20,8 +20,8 @@ Error no_key(const Configuration& configuration) {
   const std::string source =
       variable == "PRIVATE_KEY_PATH" ? "\"$PRIVATE_KEY_PATH\"" : text("env:", variable);
   return {ErrorCode::key_not_found,
-          text("no key on a token is configured, and the one that ", variable,
-               " names lies outside of tokens: trainseal does not use such keys"),
+          text("no key on a token is configured, and trainseal does not use the key in ", variable,
+               ", which lies outside of tokens"),
           text("put it into the token once: `trainseal key import ", source,
                " --token pkcs11:token=LABEL --label KEY`, name it with --key, in TRAINSEAL_KEY or as "
                "token.keys in "

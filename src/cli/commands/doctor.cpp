@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cli/access/desk.h"
 #include "cli/commands/command_table.h"
+#include "cli/output/hints.h"
 #include "cli/output/text_layout.h"
 #include "state/backup.h"
 
@@ -21,7 +22,7 @@ class Checkup {
     add(name, "note", message, hint);
   }
   void problem(const std::string& name, Error error) {
-    add(name, "problem", error.what, error.hint);
+    add(name, "problem", error.what, hint_for(error));
     if (!report_.problem) report_.problem = std::move(error);
   }
   Report report() && {
@@ -126,13 +127,16 @@ void check_key(Checkup& checkup, TokenAccess& tokens, TokenModule& module, const
 }
 
 void check_keys(Checkup& checkup, Context& context, const Configuration& configuration,
-                const StateFolder& state) {
-  TokenAccess tokens(context, configuration, state);
+                const StateFolder* state) {
+  const auto no_state = StateFolder::none(context.clock());
+  TokenAccess tokens(context, configuration, state != nullptr ? *state : no_state);
   const auto module = tokens.module();
   if (!module) return checkup.problem("module", module.error());
   checkup.well("module", *configuration.module);
   const auto keys = tokens.keys();
   if (!keys) return checkup.problem("key", keys.error());
+  if (state == nullptr)
+    return checkup.note("token", "token, PIN and key are not tried", "mend the state folder first");
   for (const auto& key : *keys) check_key(checkup, tokens, **module, key);
 }
 
@@ -146,8 +150,7 @@ Result<Report> run_doctor(Context& context) {
   check_settings(checkup, **configuration);
   check_trust(checkup, **configuration);
   const auto state = check_state_folder(checkup, context, **configuration);
-  const auto no_state = StateFolder::none(context.clock());
-  check_keys(checkup, context, **configuration, state ? *state : no_state);
+  check_keys(checkup, context, **configuration, state ? &*state : nullptr);
   return std::move(checkup).report();
 }
 

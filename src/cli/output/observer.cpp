@@ -34,7 +34,7 @@ std::string bar(std::uint64_t done, std::uint64_t total) {
 }  // namespace
 
 CommandObserver::CommandObserver(const Log& log, Style style)
-    : log_(log), style_(style), is_terminal_(isatty(STDERR_FILENO) == 1), started_(steady_clock::now()) {}
+    : log_(log), style_(style), is_terminal_(isatty(STDERR_FILENO) == 1) {}
 
 void CommandObserver::step_started(std::string_view step) {
   steps_.push_back({std::string(step), false, std::nullopt, std::nullopt});
@@ -56,7 +56,7 @@ void CommandObserver::step_ended(std::string_view step, bool ok, std::uint64_t b
 void CommandObserver::progress(std::uint64_t done_bytes, std::uint64_t total_bytes) {
   if (!style_.show_progress || !is_terminal_ || steps_.empty() || total_bytes == 0) return;
   const auto now = steady_clock::now();
-  if (now - started_ < kQuietStart || now - drawn_ < kBetweenDraws) return;
+  if (now - step_starts_.back() < kQuietStart || now - drawn_ < kBetweenDraws) return;
   drawn_ = now;
   draw(std::min(done_bytes, total_bytes), total_bytes);
 }

@@ -49,7 +49,6 @@ class CommandObserver final : public Observer {
   const Log& log_;
   Style style_;
   bool is_terminal_;
-  Time started_;
   Time drawn_;
   bool line_drawn_ = false;
   std::vector<StepReport> steps_;  ///< in the order in which they began; one may begin while another goes on

@@ -100,8 +100,13 @@ Result<Settings> parse_settings(ByteView bytes, std::string_view name) {
 }
 
 Result<Settings> read_settings(const std::filesystem::path& path) {
-  TRY(const auto bytes, read_file(path, kMaxSettingsBytes, ErrorCode::settings_invalid));
-  return parse_settings(bytes, text("the settings file ", path.native()));
+  const auto bytes = read_file(path, kMaxSettingsBytes, ErrorCode::settings_invalid);
+  if (!bytes) {
+    Error error = bytes.error();
+    error.what = text("the settings cannot be read: ", error.what);
+    return fail(std::move(error));
+  }
+  return parse_settings(*bytes, text("the settings file ", path.native()));
 }
 
 }  // namespace trainseal::cli
