@@ -11,7 +11,11 @@ from support.case import TrainsealTest
 
 KILL_AT = os.environ["TRAINSEAL_KILL_AT_LIBRARY"]
 MOST_CALLS = 5000
-WORKERS = 2
+JUDGING = threading.Lock()  # the referee works on sys.argv
+
+
+def last_line(killed):
+    return killed.stderr.decode(errors="replace").strip().splitlines()[-1]
 
 
 class Workspace:
@@ -51,6 +55,38 @@ class Workspace:
         scratch.remove(self.template)
 
 
+class Workers:
+    """Two threads, each with a workspace of its own, that share the numbers of calls between them; `every`: only each such call."""
+    COUNT = 2
+
+    def __init__(self, make_workspace, every=1):
+        self.make_workspace = make_workspace
+        self.every = every
+
+    def work(self, visit):
+        """`visit(space, number)`: False when the command has fewer calls. Returns what failed, and how many calls there were."""
+        problems, counted = [], []
+
+        def one(first):
+            space = self.make_workspace()
+            try:
+                for number in range(first, MOST_CALLS, self.COUNT * self.every):
+                    if not visit(space, number):
+                        counted.append(number)
+                        return
+            except Exception as error:  # whatever it is, a thread must not fail silently
+                problems.append(f"{type(error).__name__}: {error}")
+            finally:
+                space.remove()
+
+        threads = [threading.Thread(target=one, args=(1 + index * self.every,)) for index in range(self.COUNT)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return problems, counted
+
+
 class KillTest(TrainsealTest):
     """Runs `command` again and again, killed one call later each time; subclasses say what may be there afterwards."""
 
@@ -85,46 +121,55 @@ class KillTest(TrainsealTest):
     def kill_everywhere(self, prepare, command, check, stage=None, party=None, at_least=20):
         """`command(space)`: the arguments. `check(space, rerun)`: what must hold after another command has done the recovery
         (`rerun` is None), and after the same command again (its outcome), be it the next one or the one after."""
-        problems, counted = [], []
-        judging = threading.Lock()  # the referee works on sys.argv
+        def visit(space, number):
+            for reruns in ((False, True), (True,)):
+                said = self.kill(space, command, number)
+                if said is None:
+                    return False
+                for rerun in reruns:
+                    self.look(space, rerun and command, check, said)
+            return True
 
-        def kill(space, number):
-            """Where it was killed; None if it ran through."""
-            space.restore()
-            killed = space.run(*command(space), kill_at=number)
-            if killed.exit == -signal.SIGKILL:
-                return killed.stderr.decode(errors="replace").strip().splitlines()[-1]
-            self.assert_done(killed)
-            return None
+        self.at_each_call(Workers(lambda: Workspace(prepare, stage or self.stop.received, party or self.station)), visit, at_least)
 
-        def look(space, rerun):
-            outcome = space.run(*command(space)) if rerun else self.assert_done(space.run("ledger", "list"))
-            with judging:
-                check(space, outcome if rerun else None)
+    def kill_in_recovery(self, prepare, command, check):
+        """The same, and the command that does the recovery is killed at each of its calls, too."""
+        def visit(space, number):
+            for second in range(1, MOST_CALLS):
+                first = self.kill(space, command, number)
+                if first is None:
+                    return False
+                recovery = space.run("ledger", "list", kill_at=second)
+                if recovery.exit != -signal.SIGKILL:
+                    return True
+                said = f"{first}, in the recovery {last_line(recovery)}"
+                for rerun in (False, True):
+                    self.look(space, rerun and command, check, said)
+            self.fail("the recovery has no end")
+
+        self.at_each_call(Workers(lambda: Workspace(prepare, self.stop.received, self.station), every=5), visit, at_least=20)
+
+    def kill(self, space, command, number):
+        """Where the command was killed; None if it ran through."""
+        space.restore()
+        killed = space.run(*command(space), kill_at=number)
+        if killed.exit == -signal.SIGKILL:
+            return last_line(killed)
+        self.assert_done(killed)
+        return None
+
+    def look(self, space, command, check, said):
+        """`command`: the same again; False: another one, which only recovers."""
+        outcome = space.run(*command(space)) if command else self.assert_done(space.run("ledger", "list"))
+        try:
+            with JUDGING:
+                check(space, outcome if command else None)
             self.assertEqual(space.leftovers(), [])
+        except AssertionError as error:
+            raise AssertionError(f"{said}: {error}") from None
 
-        def work(first):
-            space = Workspace(prepare, stage or self.stop.received, party or self.station)
-            said = "not killed"
-            try:
-                for number in range(first, MOST_CALLS, WORKERS):
-                    for reruns in ((False, True), (True,)):
-                        said = kill(space, number)
-                        if said is None:
-                            counted.append(number)
-                            return
-                        for rerun in reruns:
-                            look(space, rerun)
-            except AssertionError as error:
-                problems.append(f"{said}: {error}")
-            finally:
-                space.remove()
-
-        workers = [threading.Thread(target=work, args=(first,)) for first in range(1, WORKERS + 1)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+    def at_each_call(self, workers, visit, at_least):
+        problems, counted = workers.work(visit)
         self.assertFalse(problems, "\n\n".join(problems))
         self.assertGreater(min(counted), at_least, "hardly a call was counted: is the library preloaded?")
 
@@ -134,18 +179,21 @@ def nothing(space):
 
 
 class PreRun(KillTest):
-    def test_in_place(self):
-        def check(space, rerun):
-            if rerun is not None:
-                self.assert_done(rerun)
-                self.assertTrue(self.is_released(space.train))
-            elif scratch.contents(space.train) == space.old:
-                self.assert_no_plaintext([space.root], self.plaintext)
-            else:
-                self.assertTrue(self.is_released(space.train), "neither the old nor the new train")
-            self.assert_no_plaintext([space.root], self.plaintext, leave_out=space.train)
+    def check_in_place(self, space, rerun):
+        if rerun is not None:
+            self.assert_done(rerun)
+            self.assertTrue(self.is_released(space.train))
+        elif scratch.contents(space.train) == space.old:
+            self.assert_no_plaintext([space.root], self.plaintext)
+        else:
+            self.assertTrue(self.is_released(space.train), "neither the old nor the new train")
+        self.assert_no_plaintext([space.root], self.plaintext, leave_out=space.train)
 
-        self.kill_everywhere(nothing, lambda space: ["pre-run", space.train], check)
+    def test_in_place(self):
+        self.kill_everywhere(nothing, lambda space: ["pre-run", space.train], self.check_in_place)
+
+    def test_in_place_and_in_the_recovery(self):
+        self.kill_in_recovery(nothing, lambda space: ["pre-run", space.train], self.check_in_place)
 
     def test_out(self):
         def check(space, rerun):
@@ -171,12 +219,15 @@ class PostRun(KillTest):
             return True
         return False
 
-    def test_in_place(self):
-        def check(space, rerun):
-            if self.check_sealed(space, space.train, rerun):
-                self.assert_no_plaintext([space.root], self.plaintext | self.new_results)
+    def check_in_place(self, space, rerun):
+        if self.check_sealed(space, space.train, rerun):
+            self.assert_no_plaintext([space.root], self.plaintext | self.new_results)
 
-        self.kill_everywhere(self.release_and_run, lambda space: ["post-run", space.train], check)
+    def test_in_place(self):
+        self.kill_everywhere(self.release_and_run, lambda space: ["post-run", space.train], self.check_in_place)
+
+    def test_in_place_and_in_the_recovery(self):
+        self.kill_in_recovery(self.release_and_run, lambda space: ["post-run", space.train], self.check_in_place)
 
     def test_results_and_wipe(self):
         def check(space, rerun):
