@@ -8,9 +8,9 @@ namespace trainseal {
 namespace {
 
 std::string hex_of(CK_RV rv) {
-  constexpr std::string_view digits = "0123456789abcdef";
+  constexpr std::string_view kDigits = "0123456789abcdef";
   std::string out;
-  for (; rv != 0; rv >>= 4) out.insert(out.begin(), digits[rv & 15]);
+  for (; rv != 0; rv >>= 4) out.insert(out.begin(), kDigits[rv & 15]);
   return "0x" + out;
 }
 

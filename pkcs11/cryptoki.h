@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/bytes.h"
 #include "base/result.h"
 
 namespace trainseal {
@@ -17,7 +18,7 @@ namespace trainseal {
 struct CkFailure {
   std::string_view function;  ///< "C_SignInit"; a literal
   CK_RV rv = CKR_GENERAL_ERROR;
-  std::string_view mechanism = {};  ///< "CKM_RSA_PKCS_PSS"; a literal, may be empty
+  std::string_view mechanism{};  ///< "CKM_RSA_PKCS_PSS"; a literal, may be empty
 
   /// "C_SignInit CKM_RSA_PKCS_PSS: CKR_MECHANISM_INVALID"
   std::string str() const;
@@ -38,6 +39,11 @@ enum class FailureClass : std::uint8_t {
 };
 
 FailureClass class_of(const CkFailure& failure);
+
+/// Input for a Cryptoki call: its parameters are not const, though nothing is written through them.
+inline CK_BYTE* input(ByteView bytes) {
+  return const_cast<CK_BYTE*>(bytes.data());  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+}
 
 /// The CKR_* name, or its hex for a vendor's code.
 std::string rv_name(CK_RV rv);

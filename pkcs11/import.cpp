@@ -111,7 +111,7 @@ Result<PrivateNumbers> parse_private_key(const SecretBytes& encoded, const Secre
     return fail(ErrorCode::usage, text("the private key has more than ", kMaxEncodedBytes, " bytes"));
   TRY(const SecretBytes pem, pem_of(encoded));
   TRY(const Key key, decode(pem, passphrase));
-  if (!EVP_PKEY_is_a(key.get(), "RSA"))
+  if (EVP_PKEY_is_a(key.get(), "RSA") != 1)
     return fail(ErrorCode::usage, "the private key is not an RSA key", "trains need RSA keys");
   if (const int bits = EVP_PKEY_get_bits(key.get()); bits < kMinBits || bits > kMaxBits)
     return fail(ErrorCode::usage, text("the private key has ", bits, " bits; trains need 2048 to 8192"));

@@ -12,11 +12,11 @@ constexpr auto kPauseAfterFailedRecovery = std::chrono::seconds(1);
 
 /// True if C_Login failed before it compared the PIN, so that no try of it was used up.
 bool pin_was_not_compared(CK_RV rv) {
-  constexpr std::array<CK_RV, 8> before = {CKR_USER_PIN_NOT_INITIALIZED, CKR_SESSION_HANDLE_INVALID,
-                                           CKR_SESSION_CLOSED,           CKR_DEVICE_REMOVED,
-                                           CKR_TOKEN_NOT_PRESENT,        CKR_TOKEN_NOT_RECOGNIZED,
-                                           CKR_SLOT_ID_INVALID,          CKR_CRYPTOKI_NOT_INITIALIZED};
-  return std::ranges::find(before, rv) != before.end();
+  constexpr std::array<CK_RV, 8> kBefore = {CKR_USER_PIN_NOT_INITIALIZED, CKR_SESSION_HANDLE_INVALID,
+                                            CKR_SESSION_CLOSED,           CKR_DEVICE_REMOVED,
+                                            CKR_TOKEN_NOT_PRESENT,        CKR_TOKEN_NOT_RECOGNIZED,
+                                            CKR_SLOT_ID_INVALID,          CKR_CRYPTOKI_NOT_INITIALIZED};
+  return std::ranges::find(kBefore, rv) != kBefore.end();
 }
 
 }  // namespace
@@ -71,8 +71,7 @@ CkResult<void> CryptokiToken::open_keeper() {
 
 CkResult<void> CryptokiToken::send_log_in() {
   const ByteView pin = pin_ ? pin_->expose() : ByteView{};
-  const CK_RV rv =
-      module_->functions().C_Login(keeper_, CKU_USER, const_cast<CK_BYTE*>(pin.data()), pin.size());
+  const CK_RV rv = module_->functions().C_Login(keeper_, CKU_USER, input(pin), pin.size());
   // This process has the only sessions: a log-in that is there already is ours.
   if (rv != CKR_OK && rv != CKR_USER_ALREADY_LOGGED_IN) return std::unexpected(CkFailure{"C_Login", rv});
   logged_in_ = true;
@@ -118,10 +117,12 @@ Result<void> CryptokiToken::start_log_in() {
     if (!may_repeat(done.error()) || attempt + 1 == kStartAttempts)
       return fail(error_of(done.error(), purpose("refuses the log-in")));
     close_sessions();
-    if (module_->has_users())
+    if (module_->has_users()) {
       std::this_thread::sleep_for(backoff(attempt));
-    else
-      (void)module_->initialize_again(attempt);  // the next attempt sees whether it worked
+    } else {
+      // The next attempt sees whether it worked.
+      [[maybe_unused]] const auto restarted = module_->initialize_again(attempt);
+    }
   }
 }
 

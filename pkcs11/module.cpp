@@ -19,9 +19,8 @@ constexpr auto kStartLockPoll = std::chrono::milliseconds(2);
 constexpr std::uint64_t kMaxModuleBytes = 256ull << 20;
 
 /// A text field of Cryptoki: padded with blanks, not terminated.
-template <std::size_t N>
-std::string unpadded(const unsigned char (&field)[N]) {
-  std::string value(reinterpret_cast<const char*>(field), N);
+std::string unpadded(ByteView field) {
+  std::string value(as_text(field));
   value.erase(value.find_last_not_of(std::string_view(" \0", 2)) + 1);
   return value;
 }
@@ -81,6 +80,7 @@ std::vector<TokenInfo> matching(const std::vector<TokenInfo>& tokens, const Uri&
 
 std::string names_of(const std::vector<TokenInfo>& tokens) {
   std::vector<std::string> names;
+  names.reserve(tokens.size());
   for (const TokenInfo& info : tokens)
     names.push_back(info.initialized ? uri_of(info).str() : text("slot ", info.slot_id, ", not initialized"));
   return listed(names);
@@ -96,15 +96,15 @@ Result<const CK_FUNCTION_LIST*> load(const std::filesystem::path& path) {
     return fail(ErrorCode::token_unavailable, text(module, " is not there"), hint);
   // Never closed: modules leave threads and exit handlers behind.
   void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!library) {
+  if (library == nullptr) {
     const char* reason = ::dlerror();
     return fail(ErrorCode::token_unavailable, text(module, " cannot be loaded"), hint,
-                text("dlopen: ", reason ? reason : "no reason given"));
+                text("dlopen: ", reason != nullptr ? reason : "no reason given"));
   }
   const auto get_list = reinterpret_cast<CK_C_GetFunctionList>(::dlsym(library, "C_GetFunctionList"));
   CK_FUNCTION_LIST* functions = nullptr;
-  const CK_RV rv = get_list ? get_list(&functions) : CKR_FUNCTION_NOT_SUPPORTED;
-  if (rv != CKR_OK || !functions || functions->version.major < 2)
+  const CK_RV rv = get_list != nullptr ? get_list(&functions) : CKR_FUNCTION_NOT_SUPPORTED;
+  if (rv != CKR_OK || functions == nullptr || functions->version.major < 2)
     return fail(ErrorCode::token_unavailable, text(path.native(), " is a library, but not a PKCS #11 module"),
                 hint, CkFailure{"C_GetFunctionList", rv}.str());
   return functions;
@@ -182,7 +182,7 @@ CkResult<std::vector<TokenInfo>> CryptokiModule::start(const Uri* wanted) {
     CkResult<void> ready;
     if (!initialized_) ready = initialize();
     auto tokens = ready ? read_tokens() : CkResult<std::vector<TokenInfo>>(std::unexpected(ready.error()));
-    const bool good = tokens && (!wanted || !matching(*tokens, *wanted).empty());
+    const bool good = tokens && (wanted == nullptr || !matching(*tokens, *wanted).empty());
     const bool may_pass = tokens || is_passing(tokens.error());
     if (good || !may_pass || attempt + 1 == kStartAttempts || has_users()) return tokens;
     if (auto again = initialize_again(attempt); !again && !is_passing(again.error()))
@@ -240,7 +240,7 @@ SessionPool::Lease::Lease(Lease&& other) noexcept
     : pool_(std::exchange(other.pool_, nullptr)), session_(other.session_), discarded_(other.discarded_) {}
 
 SessionPool::Lease::~Lease() {
-  if (pool_) pool_->give_back(session_, discarded_);
+  if (pool_ != nullptr) pool_->give_back(session_, discarded_);
 }
 
 CkResult<SessionPool::Lease> SessionPool::lease(CK_SLOT_ID slot) {

@@ -27,7 +27,7 @@ constexpr std::array<CK_ATTRIBUTE_TYPE, 11> kKeyAttributes = {CKA_LABEL,
 class Template {
  public:
   Template& add(CK_ATTRIBUTE_TYPE type, ByteView value) {
-    attributes_.push_back({type, const_cast<std::uint8_t*>(value.data()), value.size()});
+    attributes_.push_back({type, input(value), value.size()});
     return *this;
   }
   Template& add(CK_ATTRIBUTE_TYPE type, const CK_ULONG& value) {
@@ -59,6 +59,7 @@ CkResult<std::vector<Value>> read_attributes(const ObjectSession& at, CK_OBJECT_
                                              std::span<const CK_ATTRIBUTE_TYPE> types) {
   std::vector<Bytes> buffers(types.size(), Bytes(kMaxAttributeBytes));
   std::vector<CK_ATTRIBUTE> attributes;
+  attributes.reserve(types.size());
   for (std::size_t i = 0; i < types.size(); ++i)
     attributes.push_back({types[i], buffers[i].data(), buffers[i].size()});
   const CK_RV rv = at.functions.C_GetAttributeValue(at.session, object, attributes.data(), attributes.size());
@@ -136,8 +137,8 @@ CkResult<Bytes> exponent_from_public_half(const ObjectSession& at, const FoundKe
   const auto half = find_public_half(at, key);
   if (!half) return std::unexpected(half.error());
   if (*half == CK_INVALID_HANDLE) return Bytes();
-  constexpr std::array<CK_ATTRIBUTE_TYPE, 1> types = {CKA_PUBLIC_EXPONENT};
-  const auto values = read_attributes(at, *half, types);
+  constexpr std::array<CK_ATTRIBUTE_TYPE, 1> kTypes = {CKA_PUBLIC_EXPONENT};
+  const auto values = read_attributes(at, *half, kTypes);
   if (!values) return std::unexpected(values.error());
   return without_leading_zeros(values->front());
 }
@@ -206,10 +207,10 @@ CkResult<std::vector<FoundKey>> find_private_keys(const ObjectSession& at, const
 CkResult<std::vector<PublicKey>> find_public_keys(const ObjectSession& at, const Uri& uri) {
   const auto handles = find_objects(at, named(kPublic, uri).add(CKA_KEY_TYPE, kRsa));
   if (!handles) return std::unexpected(handles.error());
-  constexpr std::array<CK_ATTRIBUTE_TYPE, 2> types = {CKA_MODULUS, CKA_PUBLIC_EXPONENT};
+  constexpr std::array<CK_ATTRIBUTE_TYPE, 2> kTypes = {CKA_MODULUS, CKA_PUBLIC_EXPONENT};
   std::vector<PublicKey> keys;
   for (const CK_OBJECT_HANDLE handle : *handles) {
-    const auto values = read_attributes(at, handle, types);
+    const auto values = read_attributes(at, handle, kTypes);
     if (!values) return std::unexpected(values.error());
     const auto& [modulus, exponent] = *values;
     if (auto key = PublicKey::from_numbers(without_leading_zeros(modulus), without_leading_zeros(exponent)))
@@ -224,9 +225,9 @@ CkResult<CK_OBJECT_HANDLE> find_again(const ObjectSession& at, const FoundKey& k
   wanted.add(CKA_LABEL, std::string_view(known.info.label)).add(CKA_ID, ByteView(known.info.id));
   const auto handles = find_objects(at, std::move(wanted));
   if (!handles) return std::unexpected(handles.error());
-  constexpr std::array<CK_ATTRIBUTE_TYPE, 1> types = {CKA_MODULUS};
+  constexpr std::array<CK_ATTRIBUTE_TYPE, 1> kTypes = {CKA_MODULUS};
   for (const CK_OBJECT_HANDLE handle : *handles) {
-    const auto values = read_attributes(at, handle, types);
+    const auto values = read_attributes(at, handle, kTypes);
     if (!values) return std::unexpected(values.error());
     if (without_leading_zeros(values->front()) == known.modulus) return handle;
   }
@@ -282,9 +283,13 @@ CkResult<KeyPair> create_pair(const ObjectSession& at, const KeyName& name, cons
 }
 
 CkResult<void> destroy_pair(const ObjectSession& at, const KeyPair& pair) {
-  for (const CK_OBJECT_HANDLE half : {pair.private_key, pair.public_key})
-    if (half != CK_INVALID_HANDLE) TRAINSEAL_CK(at.functions, C_DestroyObject, at.session, half);
-  return {};
+  CkResult<void> done;
+  for (const CK_OBJECT_HANDLE half : {pair.private_key, pair.public_key}) {
+    if (half == CK_INVALID_HANDLE) continue;
+    const CK_RV rv = at.functions.C_DestroyObject(at.session, half);
+    if (rv != CKR_OK && done) done = std::unexpected(CkFailure{"C_DestroyObject", rv});
+  }
+  return done;
 }
 
 CkResult<CK_OBJECT_HANDLE> find_public_half(const ObjectSession& at, const FoundKey& key) {

@@ -55,7 +55,7 @@ struct PrivateNumbers {
 };
 /// Puts `numbers` into the token, with the attributes that `generate_pair` gives.
 CkResult<KeyPair> create_pair(const ObjectSession& at, const KeyName& name, const PrivateNumbers& numbers);
-/// Deletes what there is of the pair.
+/// Deletes what there is of the pair; the first failure does not keep the other half.
 CkResult<void> destroy_pair(const ObjectSession& at, const KeyPair& pair);
 /// The public key object of the same modulus, if there is one.
 CkResult<CK_OBJECT_HANDLE> find_public_half(const ObjectSession& at, const FoundKey& key);

@@ -28,9 +28,8 @@ CkResult<void> begin(const KeyCall& call, std::string_view function, Init init, 
   if (const CK_RV rv = init(call.session, &mechanism.value, call.key); rv != CKR_OK)
     return std::unexpected(CkFailure{function, rv, mechanism.name});
   if (!call.log_in_for_each_use) return {};
-  const ByteView pin = call.pin ? call.pin->expose() : ByteView{};
-  TRAINSEAL_CK(call.functions, C_Login, call.session, CKU_CONTEXT_SPECIFIC, const_cast<CK_BYTE*>(pin.data()),
-               pin.size());
+  const ByteView pin = call.pin != nullptr ? call.pin->expose() : ByteView{};
+  TRAINSEAL_CK(call.functions, C_Login, call.session, CKU_CONTEXT_SPECIFIC, input(pin), pin.size());
   return {};
 }
 
@@ -39,9 +38,8 @@ CkResult<SecretBytes> decrypt(const KeyCall& call, Mechanism mechanism, const By
     return std::unexpected(begun.error());
   SecretBytes plain(ciphertext.size());
   CK_ULONG plain_bytes = plain.size();
-  const CK_RV rv =
-      call.functions.C_Decrypt(call.session, const_cast<CK_BYTE*>(ciphertext.data()), ciphertext.size(),
-                               plain.expose_for_writing().data(), &plain_bytes);
+  const CK_RV rv = call.functions.C_Decrypt(call.session, input(ciphertext), ciphertext.size(),
+                                            plain.expose_for_writing().data(), &plain_bytes);
   if (rv != CKR_OK || plain_bytes > plain.size())
     return std::unexpected(CkFailure{"C_Decrypt", rv == CKR_OK ? CKR_FUNCTION_FAILED : rv, mechanism.name});
   plain.shrink(plain_bytes);
@@ -54,8 +52,8 @@ CkResult<Bytes> sign_block(const KeyCall& call, Mechanism mechanism, ByteView bl
     return std::unexpected(begun.error());
   Bytes signature(signature_bytes);
   CK_ULONG written = signature.size();
-  const CK_RV rv = call.functions.C_Sign(call.session, const_cast<CK_BYTE*>(block.data()), block.size(),
-                                         signature.data(), &written);
+  const CK_RV rv =
+      call.functions.C_Sign(call.session, input(block), block.size(), signature.data(), &written);
   if (rv != CKR_OK || written > signature.size())
     return std::unexpected(CkFailure{"C_Sign", rv == CKR_OK ? CKR_FUNCTION_FAILED : rv, mechanism.name});
   signature.resize(written);

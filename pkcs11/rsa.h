@@ -15,8 +15,8 @@ namespace trainseal {
 /// A private key in a session, for one operation.
 struct KeyCall {
   const CK_FUNCTION_LIST& functions;
-  CK_SESSION_HANDLE session;
-  CK_OBJECT_HANDLE key;
+  CK_SESSION_HANDLE session = CK_INVALID_HANDLE;
+  CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
   bool log_in_for_each_use = false;  ///< CKA_ALWAYS_AUTHENTICATE
   const Pin* pin = nullptr;          ///< for that; absent where the token has a PIN pad
 };

@@ -34,6 +34,7 @@ class WriteSession {
 
 std::vector<std::string> uris_of(const std::vector<FoundKey>& keys) {
   std::vector<std::string> uris;
+  uris.reserve(keys.size());
   for (const FoundKey& key : keys) uris.push_back(key.info.uri);
   return uris;
 }
@@ -53,12 +54,25 @@ Error ambiguous(const std::string& what, const std::vector<FoundKey>& found) {
 
 /// True if the token does not take foreign keys, whatever it calls that.
 bool refuses_import(const CkFailure& failure) {
-  constexpr std::array<CK_RV, 8> answers = {CKR_ACTION_PROHIBITED,      CKR_ATTRIBUTE_READ_ONLY,
-                                            CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_VALUE_INVALID,
-                                            CKR_TEMPLATE_INCONSISTENT,  CKR_TEMPLATE_INCOMPLETE,
-                                            CKR_FUNCTION_REJECTED,      CKR_KEY_SIZE_RANGE};
+  constexpr std::array<CK_RV, 8> kAnswers = {CKR_ACTION_PROHIBITED,      CKR_ATTRIBUTE_READ_ONLY,
+                                             CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_VALUE_INVALID,
+                                             CKR_TEMPLATE_INCONSISTENT,  CKR_TEMPLATE_INCOMPLETE,
+                                             CKR_FUNCTION_REJECTED,      CKR_KEY_SIZE_RANGE};
   return class_of(failure) == FailureClass::mechanism ||
-         std::ranges::find(answers, failure.rv) != answers.end();
+         std::ranges::find(kAnswers, failure.rv) != kAnswers.end();
+}
+
+/// `error` after the pair that caused it was deleted again, or with the news that it could not be.
+Error without_pair(const ObjectSession& at, const KeyPair& pair, Error error) {
+  const auto destroyed = destroy_pair(at, pair);
+  if (destroyed) {
+    error.what += "; the key was deleted again";
+    return error;
+  }
+  error.what += "; the key could not be deleted again";
+  error.hint = "delete it with the vendor's tool, and do not use it";
+  error.detail += text(error.detail.empty() ? "" : "; ", destroyed.error().str());
+  return error;
 }
 
 Error import_error(const CkFailure& failure, const std::string& purpose) {
@@ -186,28 +200,26 @@ Result<FoundKey> CryptokiToken::checked_pair(const ObjectSession& at, const KeyP
   const bool never_left = !made_here || (key.always_sensitive == true && key.never_extractable == true);
   if (!stays || !never_left)
     return fail(ErrorCode::token_failed,
-                text("the token ", quoted(info_.label),
-                     " made a key that could leave it, so the key was deleted again"),
+                text("the token ", quoted(info_.label), " made a key that could leave it"),
                 "use another token or module: this one ignores SENSITIVE or EXTRACTABLE");
   if (!key.public_key)
-    return fail(ErrorCode::token_failed, text("the token ", quoted(info_.label), " made a key that is ",
-                                              key.unusable, ", so it was deleted again"));
+    return fail(ErrorCode::token_failed,
+                text("the token ", quoted(info_.label), " made a key that is ", key.unusable));
   return *std::move(found);
 }
 
-Result<KeyInfo> CryptokiToken::generate_key(const KeyName& wanted, unsigned bits) {
+Result<KeyInfo> CryptokiToken::generate_key(const KeyName& name, unsigned bits) {
   if (std::ranges::find(kKeyBits, bits) == kKeyBits.end())
     return fail(ErrorCode::usage, text("a key of ", bits, " bits cannot be made for trains"),
                 "choose 2048, 3072 or 4096 bits");
   const std::string reason = purpose("cannot make a key");
   return write(reason, [&](const ObjectSession& at) -> Result<KeyInfo> {
-    TRY(const KeyName name, free_name(at, wanted));
-    const auto pair = generate_pair(at, name, bits);
+    TRY(const KeyName full_name, free_name(at, name));
+    const auto pair = generate_pair(at, full_name, bits);
     if (!pair) return fail(error_of(pair.error(), reason));
     auto checked = checked_pair(at, *pair, true);
     if (checked) return std::move(checked->info);
-    (void)destroy_pair(at, *pair);
-    return fail(std::move(checked).error());
+    return fail(without_pair(at, *pair, std::move(checked).error()));
   });
 }
 
@@ -218,25 +230,22 @@ Result<void> CryptokiToken::check_imported(const ObjectSession& at, const FoundK
   if (!trial) return fail(error_of(trial.error(), purpose("cannot sign with the imported key")));
   if (trial->outcome != TrialOutcome::refused) return {};
   return fail(ErrorCode::mechanism_refused,
-              text("the token ", quoted(info_.label),
-                   " makes no right signature with the imported key, so the key was deleted again"),
+              text("the token ", quoted(info_.label), " makes no right signature with the imported key"),
               "`trainseal token probe` says what the token offers", trial->reason);
 }
 
-Result<KeyInfo> CryptokiToken::import_key(const KeyName& wanted, SecretBytes encoded,
-                                          SecretBytes passphrase) {
+Result<KeyInfo> CryptokiToken::import_key(const KeyName& name, SecretBytes encoded, SecretBytes passphrase) {
   TRY(const PrivateNumbers numbers, parse_private_key(encoded, passphrase));
   const std::string reason = purpose("cannot import a key");
   return write(reason, [&](const ObjectSession& at) -> Result<KeyInfo> {
-    TRY(const KeyName name, free_name(at, wanted));
-    const auto pair = create_pair(at, name, numbers);
+    TRY(const KeyName full_name, free_name(at, name));
+    const auto pair = create_pair(at, full_name, numbers);
     if (!pair) return fail(import_error(pair.error(), reason));
     auto checked = checked_pair(at, *pair, false);
     Result<void> signs;
     if (checked) signs = check_imported(at, *checked);
     if (checked && signs) return std::move(checked->info);
-    (void)destroy_pair(at, *pair);
-    return fail(checked ? std::move(signs).error() : std::move(checked).error());
+    return fail(without_pair(at, *pair, checked ? std::move(signs).error() : std::move(checked).error()));
   });
 }
 

@@ -80,7 +80,7 @@ class CryptokiToken final : public Token, public std::enable_shared_from_this<Cr
   std::atomic<bool> counted_ = false;  ///< the module knows that there are sessions
   unsigned epoch_ = 1;                 ///< under the module's locks
   unsigned initialization_ = 0;        ///< the module's start that the sessions belong to
-  std::chrono::steady_clock::time_point no_recovery_before_{};
+  std::chrono::steady_clock::time_point no_recovery_before_;
 };
 
 /// A private key on a token. How the token does an operation is tried when the operation is first asked for,

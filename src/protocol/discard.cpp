@@ -15,14 +15,12 @@ std::unexpected<Error> nothing_released(std::string_view where) {
               "state folder.");
 }
 
-/// The plaintext goes first: a record without it does no harm, plaintext without a record is forgotten.
 Result<DiscardReport> discard_record(Station& station, const Record& record, TrainStore* store) {
   Step step(station.observer, "discard");
   JournalCompletion completion;
   completion.remove_record = {record.station, record.place};
   if (record.out) {
-    TRY_DO(remove_out_folder(*record.out));
-    TRY_DO(Records(station.state).remove(record.station, record.place));
+    TRY_DO(remove_out_folder(station.state, *record.out, completion));
   } else {
     TRY_DO(store->discard(completion));
   }

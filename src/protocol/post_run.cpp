@@ -2,7 +2,7 @@
 
 #include "base/hex.h"
 #include "base/text.h"
-#include "protocol/steps/immutable_digest.h"
+#include "protocol/steps/plain_digests.h"
 #include "protocol/steps/public_checks.h"
 #include "protocol/steps/sealer.h"
 #include "protocol/steps/step.h"
@@ -84,22 +84,39 @@ Result<ResultsPlan> plan_of(Station& station, TrainView& results) {
   return plan_results(std::move(entries), station.rules.symlinks);
 }
 
-/// The report of a run that an earlier call has sealed, if that is what happened here. Results that are still
-/// there must be the ones that were sealed.
-Result<PostRunReport> find_sealed(Station& station, const PostRunRequest& request, TrainView& train) {
-  const TrainStore& target = request.to != nullptr ? *request.to : request.store;
-  const auto bytes = train.config(station.rules.config.max_bytes);
-  if (!bytes) return no_record(request.store.place());
+/// Results that are still there must be the ones that were sealed: nobody shall take others for sent on.
+Result<void> check_same_results(Station& station, const PostRunRequest& request, const TrainConfig& config,
+                                const std::string& committed) {
+  std::error_code ignored;
+  if (!request.results || !std::filesystem::exists(*request.results, ignored)) return {};
+  TRY(const auto view, open_folder_view(*request.results));
+  TRY(const ResultsPlan plan, plan_of(station, *view));
+  TRY(const Digest512 digest, results_digest(config->session_id.bytes(), plan, *view));
+  if (digest.hex() == committed) return {};
+  return fail(ErrorCode::already_signed,
+              text("other results of train ", quoted(config->id), " are sealed already; those in ",
+                   request.results->string(), " are not"),
+              "Send on the train that was sealed. If these results are the right ones, fetch the train as it "
+              "came, run pre-run and "
+              "post-run again, and give --sign-again REASON.");
+}
+
+/// The report of a run that an earlier call has sealed, if the sealed train lies in `target`.
+Result<PostRunReport> find_sealed(Station& station, const PostRunRequest& request, TrainStore& target) {
+  const std::unexpected<Error> nothing = no_record(request.store.place());
+  const auto train = target.open();
+  if (!train || !station.id) return nothing;
+  const auto bytes = (*train)->config(station.rules.config.max_bytes);
+  if (!bytes) return nothing;
   const auto parsed = TrainConfig::parse(*bytes, station.rules.config);
-  if (!parsed || !station.id) return no_record(request.store.place());
+  if (!parsed) return nothing;
   const TrainConfig& config = parsed->config;
   const auto stop = find_stop(config, *station.id);
   const auto completed = completed_stops(config);
-  if (!stop || !completed || *completed != *stop + 1) return no_record(request.store.place());
-  const ReplayKey turn = replay_key(config, *station.id, *stop);
-  TRY(const auto committed, ReplayLedger(station.state).committed(turn));
-  if (!committed || *committed != encode_hex(config->result_hash->bytes()))
-    return no_record(request.store.place());
+  if (!stop || !completed || *completed != *stop + 1) return nothing;
+  TRY(const auto committed, ReplayLedger(station.state).committed(replay_key(config, *station.id, *stop)));
+  if (!committed || *committed != encode_hex(config->result_hash->bytes())) return nothing;
+  TRY_DO(check_same_results(station, request, config, *committed));
   PostRunReport report{};
   report.train = summarize(config, *stop);
   report.sealed = target.place();
@@ -197,15 +214,15 @@ Result<void> wipe(Station& station, const std::optional<std::string>& out, bool 
     return {};
   }
   Step step(station.observer, "wipe");
-  TRY_DO(remove_out_folder(*out));
+  TRY_DO(remove_out_folder(station.state, *out, {}));
   report.wiped = true;
   step.succeeded();
   return {};
 }
 
 /// An earlier call has sealed the train and was stopped before it could say so.
-Result<PostRunReport> finish_earlier(Station& station, const PostRunRequest& request, TrainView& train) {
-  TRY(auto report, find_sealed(station, request, train));
+Result<PostRunReport> finish_earlier(Station& station, const PostRunRequest& request) {
+  TRY(auto report, find_sealed(station, request, request.to != nullptr ? *request.to : request.store));
   station.observer.warning("the train was sealed by an earlier call; nothing was signed now");
   std::optional<std::string> out;
   if (request.results) out = request.results->string();
@@ -270,7 +287,7 @@ Result<PostRunReport> post_run(Station& station, const PostRunRequest& request) 
     TRY(const Run run, run_of_record(station, *record, request, *train));
     return seal(station, request, run, *train);
   }
-  if (!request.without_record) return finish_earlier(station, request, *train);
+  if (!request.without_record) return finish_earlier(station, request);
   TRY(const Run run, run_without_record(station, request, *train));
   return seal(station, request, run, *train);
 }

@@ -3,7 +3,7 @@
 #include "base/text.h"
 #include "protocol/steps/content_verifier.h"
 #include "protocol/steps/contents.h"
-#include "protocol/steps/immutable_digest.h"
+#include "protocol/steps/plain_digests.h"
 #include "protocol/steps/public_checks.h"
 #include "protocol/steps/step.h"
 #include "protocol/steps/summary.h"
@@ -66,7 +66,7 @@ Record make_record(const Identifier& station, const std::string& place, const Ch
   return record;
 }
 
-Result<TokenKey*> find_key(Station& station, const RouteStop& stop) {
+Result<TokenKey*> find_key(Station& station, const RouteStop& stop, std::size_t index) {
   Step step(station.observer, "key");
   auto key = station.keys.key_for(stop.rsa_public_key.key());
   if (key) {
@@ -74,6 +74,7 @@ Result<TokenKey*> find_key(Station& station, const RouteStop& stop) {
   } else if (key.error().code == ErrorCode::wrong_station_key) {
     key.error().what =
         text("the route has another key for station ", quoted(stop.station.text()), ": ", key.error().what);
+    key.error().subject = text("route[", index, "].rsa_public_key");
   }
   return key;
 }
@@ -118,7 +119,7 @@ Result<PreRunReport> pre_run(Station& station, const PreRunRequest& request) {
 
   const RouteStop& stop = checked.config->route[checked.completed];
   TRY(const WrappedKey wrapped, my_wrapped_key(stop, checked.completed));
-  TRY(TokenKey * key, find_key(station, stop));
+  TRY(TokenKey * key, find_key(station, stop, checked.completed));
   TRY(auto staged, request.out != nullptr ? request.out->stage() : request.store.stage());
   TRY(VerifiedTrain verified,
       ContentVerifier::verify({*train, checked.config, plan, station.rules.unlisted, station.observer},

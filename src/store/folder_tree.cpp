@@ -32,12 +32,16 @@ std::unexpected<Error> read_failure(const std::filesystem::path& path, std::stri
   return fail(system_error(ErrorCode::store_failed, "read", path, errno, call));
 }
 
+struct CloseFolder {
+  void operator()(DIR* folder) const { closedir(folder); }
+};
+
 Result<std::vector<std::string>> sorted_names(int folder, std::size_t most,
                                               const std::filesystem::path& path) {
   // A descriptor of its own, because reading moves its position.
   UniqueFd own(openat(folder, ".", kFolderFlags));
   if (!own) return read_failure(path, "openat");
-  const std::unique_ptr<DIR, decltype([](DIR* opened) { closedir(opened); })> stream(fdopendir(own.get()));
+  const std::unique_ptr<DIR, CloseFolder> stream(fdopendir(own.get()));
   if (!stream) return read_failure(path, "fdopendir");
   own.release();
 

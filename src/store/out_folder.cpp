@@ -28,20 +28,34 @@ Result<void> OutFolder::release(VerifiedTrain train, const JournalCompletion& co
   return train.staged().state_->staging.put_as_new_folder(path_, 0700, completion);
 }
 
-Result<void> remove_out_folder(const std::filesystem::path& path) {
-  TRY(const auto target, path_of_new_folder(path));
-  TRY(const UniqueFd parent, open_canonical_folder(target.parent_path()));
-  const std::string name = target.filename();
-  if (!exists_at(parent.get(), name)) return {};
-  TRY(UniqueFd folder, open_folder_at(parent.get(), name, ErrorCode::store_failed));
-  TRY(const auto names, FolderTree(std::move(folder), target).names());
+namespace {
+
+Result<void> check_made_by_pre_run(int parent, const std::filesystem::path& out) {
+  TRY(UniqueFd folder, open_folder_at(parent, out.filename(), ErrorCode::store_failed));
+  TRY(const auto names, FolderTree(std::move(folder), out).names());
   for (const std::string& found : names) {
     if (found == folder_name(Part::train) || found == folder_name(Part::results)) continue;
     return fail(ErrorCode::store_failed,
-                text(quoted(target.string()), " is not a folder that pre-run made: it holds ", quoted(found)),
+                text(quoted(out.string()), " is not a folder that pre-run made: it holds ", quoted(found)),
                 "look at it and remove it by hand");
   }
-  return remove_tree_at(parent.get(), name, ErrorCode::store_failed);
+  return {};
+}
+
+}  // namespace
+
+Result<void> remove_out_folder(const StateFolder& state, const std::filesystem::path& path,
+                               const JournalCompletion& completion) {
+  TRY(const auto out, path_of_new_folder(path));
+  TRY(const UniqueFd parent, open_canonical_folder(out.parent_path()));
+  std::vector<JournalMove> moves;
+  TRY(Staging staging, Staging::create(state, out.parent_path()));
+  if (exists_at(parent.get(), out.filename())) {
+    TRY_DO(check_made_by_pre_run(parent.get(), out));
+    TRY(JournalMove move, staging.moving_out(out));
+    moves.push_back(std::move(move));
+  }
+  return staging.put_in_place(std::move(moves), completion);
 }
 
 }  // namespace trainseal

@@ -60,8 +60,10 @@ class OutFolder {
 /// A view whose `pht_train` is the folder `path` itself: the files of a proposal.
 Result<std::unique_ptr<TrainView>> open_files_view(const std::filesystem::path& path);
 
-/// Removes the plaintext in an `--out` folder (`discard`, `--wipe`): the folder with everything in it.
-Result<void> remove_out_folder(const std::filesystem::path& path);
+/// Removes the plaintext in an `--out` folder (`discard`, `--wipe`): the folder with everything in it, or
+/// nothing of it. A folder that is not there is success; one that holds something else is `store_failed`.
+Result<void> remove_out_folder(const StateFolder& state, const std::filesystem::path& path,
+                               const JournalCompletion& completion);
 
 /// What a killed command left behind is finished or swept (CONTRACT "Safety that every command keeps"); every
 /// command calls this first. Returns one sentence for each thing that was done.

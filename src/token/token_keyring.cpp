@@ -13,6 +13,7 @@ std::string described(const TokenKey& key) {
 
 std::vector<std::string> described(const std::vector<std::unique_ptr<TokenKey>>& keys) {
   std::vector<std::string> all;
+  all.reserve(keys.size());
   for (const auto& key : keys) all.push_back(described(*key));
   return all;
 }

@@ -87,14 +87,14 @@ Result<std::string> percent_decoded(std::string_view name, std::string_view valu
 }
 
 std::string percent_encoded(std::string_view value, bool all) {
-  constexpr std::string_view digits = "0123456789ABCDEF";
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
   std::string out;
   for (const char c : value) {
     if (!all && (is_alphanumeric(c) || kUnreserved.contains(c))) {
       out += c;
     } else {
       const auto byte = static_cast<unsigned char>(c);
-      out += {'%', digits[byte >> 4], digits[byte & 15]};
+      out += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
     }
   }
   return out;
@@ -105,7 +105,7 @@ Result<void> check_value(std::string_view name, std::string& value) {
   if (name != "id" && value.contains('\0')) return refuse(text("the attribute ", name, " holds a zero byte"));
   if (name == "type" && std::ranges::find(kTypes, value) == kTypes.end())
     return refuse(text("the type ", quoted(value), " is none of ", listed(kTypes)));
-  if (name == "slot-id" && (value.empty() || value.find_first_not_of("0123456789") != value.npos))
+  if (name == "slot-id" && (value.empty() || value.find_first_not_of("0123456789") != std::string::npos))
     return refuse(text("the slot-id ", quoted(value), " is not a decimal number"));
   if (name == "pin-source") {
     if (!value.starts_with("file:"))
@@ -123,7 +123,7 @@ Result<void> parse_attribute(Uri& uri, std::string_view part, std::span<const At
                              std::string_view allowed) {
   const std::size_t equals = part.find('=');
   const std::string_view name = part.substr(0, equals);
-  if (equals == part.npos) return refuse(text("the attribute ", quoted(name), " has no value"));
+  if (equals == std::string_view::npos) return refuse(text("the attribute ", quoted(name), " has no value"));
   if (name == "pin-value")
     return refuse(
         "a PIN in a URI (pin-value) is refused: arguments and settings are not secret",
@@ -131,7 +131,7 @@ Result<void> parse_attribute(Uri& uri, std::string_view part, std::span<const At
   const auto attribute = std::ranges::find(known, name, &Attribute::name);
   if (attribute == known.end())
     return refuse(text("the attribute ", quoted(name), " is unknown at this place"));
-  Field field = attribute->field;
+  const Field field = attribute->field;
   if (uri.*field) return refuse(text("the attribute ", name, " is there twice"));
   TRY(std::string value, percent_decoded(name, part.substr(equals + 1), allowed));
   TRY_DO(check_value(name, value));
@@ -168,7 +168,7 @@ Result<Uri> Uri::parse(std::string_view uri) {
   if (!uri.starts_with(kScheme)) return fail(explained(refuse("it does not begin with pkcs11:").error()));
   std::string_view path = uri.substr(kScheme.size());
   std::string_view query;
-  if (const std::size_t mark = path.find('?'); mark != path.npos) {
+  if (const std::size_t mark = path.find('?'); mark != std::string_view::npos) {
     query = path.substr(mark + 1);
     path = path.substr(0, mark);
   }

@@ -229,6 +229,8 @@ TEST_CASE("the folder of --out is new, private and has both parts") {
 
 TEST_CASE("the folder of --out is removed whatever the container left in it, and nothing else") {
   const Scratch scratch;
+  const SystemClock clock;
+  const StateFolder state = value(StateFolder::open(scratch / "state", clock));
   write_file(scratch / "outside/file", "kept");
   write_file(scratch / "out/pht_train/run.py", "code");
   write_file(scratch / "out/pht_results/locked/file", "result");
@@ -236,19 +238,19 @@ TEST_CASE("the folder of --out is removed whatever the container left in it, and
 
   SECTION("a mode of 000") {
     std::filesystem::permissions(scratch / "out/pht_results/locked", std::filesystem::perms::none);
-    value(remove_out_folder(scratch / "out"));
+    value(remove_out_folder(state, scratch / "out", {}));
     CHECK_FALSE(std::filesystem::exists(scratch / "out"));
     CHECK(content_of(scratch / "outside/file") == "kept");
-    value(remove_out_folder(scratch / "out"));
+    value(remove_out_folder(state, scratch / "out", {}));
   }
   SECTION("a folder with something else in it is not ours") {
     write_file(scratch / "out/thesis.tex", "");
-    CHECK(code(remove_out_folder(scratch / "out")) == "store_failed");
+    CHECK(code(remove_out_folder(state, scratch / "out", {})) == "store_failed");
     CHECK(content_of(scratch / "out/pht_train/run.py") == "code");
   }
   SECTION("nor is what a link leads to") {
     std::filesystem::create_directory_symlink(scratch / "out", scratch / "alias");
-    CHECK(code(remove_out_folder(scratch / "alias")) == "hostile_path");
+    CHECK(code(remove_out_folder(state, scratch / "alias", {})) == "hostile_path");
     CHECK(content_of(scratch / "out/pht_train/run.py") == "code");
   }
 }

@@ -44,7 +44,15 @@ std::optional<KeyPath> sign_path(const Desk& desk) {
   return key->sign_pkcs1_path();
 }
 
+/// Before anything is signed: a proposal is never overwritten.
+Result<void> check_new(const std::string& file) {
+  std::error_code none;
+  if (!std::filesystem::exists(file, none)) return {};
+  return fail(ErrorCode::store_failed, text(file, " exists already"), "name a new file with --out");
+}
+
 Result<Report> run_propose(Context& context, const ProposeOptions& options) {
+  TRY_DO(check_new(options.out));
   TRY(const auto desk, Desk::open(context, Desk::StateUse::recovers));
   TRY(const auto spec, read_file(options.spec, kMaxSpecBytes, ErrorCode::usage));
   const auto spec_folder = real_path(options.spec).parent_path();

@@ -23,7 +23,9 @@ std::vector<const CLI::App*> subcommands(const CLI::App& command) {
 std::string own_options(const CLI::App& command) {
   std::string words;
   for (const auto* option : command.get_options()) {
-    for (const auto& name : option->get_lnames()) words += text(" --", name);
+    for (const auto& name : option->get_lnames()) {
+      if (name != "help") words += text(" --", name);
+    }
   }
   return words;
 }
@@ -32,28 +34,28 @@ void collect(const CLI::App& command, const std::string& path, const std::string
              std::vector<Node>& nodes) {
   std::string words;
   for (const auto* inner : subcommands(command)) words += text(' ', inner->get_name());
-  nodes.push_back({path, text(words, path.empty() ? "" : own_options(command), common)});
+  nodes.push_back({path, text(words, path.empty() ? "" : own_options(command), common, " --help")});
   for (const auto* inner : subcommands(command))
     collect(*inner, text(path, path.empty() ? "" : " ", inner->get_name()), common, nodes);
 }
 
-/// A shell function that sets `words` to what may follow the command in `path`.
+/// A shell function that sets `found` to what may follow the command in `path`.
 std::string table_function(const std::vector<Node>& nodes) {
   std::string function = "_trainseal_words() {\n  case \"$1\" in\n";
   for (const auto& node : nodes)
-    function += text("    '", node.path, "') words='", node.words.substr(1), "' ;;\n");
-  return function + "    *) words='' ;;\n  esac\n}\n";
+    function += text("    '", node.path, "') found='", node.words.substr(1), "' ;;\n");
+  return function + "    *) found='' ;;\n  esac\n}\n";
 }
 
 /// Walks the words before the cursor as long as they are commands; works in bash and in zsh.
 constexpr std::string_view kWalk = R"(
 _trainseal_path() {
-  path_so_far='' words=''
+  path_so_far='' found=''
   local word
   for word in "$@"; do
     case "$word" in -*) continue ;; esac
     _trainseal_words "$path_so_far"
-    case " $words " in *" $word "*) path_so_far="${path_so_far:+$path_so_far }$word" ;; esac
+    case " $found " in *" $word "*) path_so_far="${path_so_far:+$path_so_far }$word" ;; esac
   done
   _trainseal_words "$path_so_far"
 }
@@ -61,24 +63,18 @@ _trainseal_path() {
 
 constexpr std::string_view kBash = R"(
 _trainseal() {
-  local path_so_far words
+  local path_so_far found
   _trainseal_path "${COMP_WORDS[@]:1:COMP_CWORD-1}"
-  COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}"))
+  COMPREPLY=($(compgen -W "$found" -- "${COMP_WORDS[COMP_CWORD]}"))
 }
 complete -o bashdefault -o default -F _trainseal trainseal
 )";
 
 constexpr std::string_view kZsh = R"(
 _trainseal() {
-  local path_so_far table_words
-  local -a before
-  before=("${(@)words[2,CURRENT-1]}")
-  () {
-    local words
-    _trainseal_path "$@"
-    table_words=$words
-  } "${before[@]}"
-  compadd -- ${=table_words}
+  local path_so_far found
+  _trainseal_path "${(@)words[2,CURRENT-1]}"
+  compadd -- ${=found}
   _files
 }
 compdef _trainseal trainseal

@@ -8,7 +8,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "protocol/authoring/files_view.h"
-#include "protocol/steps/immutable_digest.h"
+#include "protocol/steps/plain_digests.h"
 #include "protocol/steps/step.h"
 #include "protocol/steps/summary.h"
 #include "train/order.h"

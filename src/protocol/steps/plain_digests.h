@@ -15,4 +15,7 @@ Result<bool> immutable_files_are_plain(const TrainConfig& config, TrainView& tra
 Result<Digest512> immutable_digest(const Identifier& creator, ByteView session_id, const ImmutablePlan& plan,
                                    TrainView& train);
 
+/// SHA-512 over plaintext results, as `result_hash` is defined (PROTOCOL §4).
+Result<Digest512> results_digest(ByteView session_id, const ResultsPlan& plan, TrainView& train);
+
 }  // namespace trainseal
