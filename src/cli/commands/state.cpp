@@ -53,7 +53,7 @@ Result<Report> run_check(Context& context) {
   if (findings.size() > notes)
     report.problem = Error{ErrorCode::state_failed,
                            text("the state in ", desk->state().path().native(), " needs care"),
-                           "docs/OPERATIONS.md says what to do; keep a copy of the folder first",
+                           "keep a copy of the folder, then see docs/OPERATIONS.md",
                            {},
                            {}};
   return report;
