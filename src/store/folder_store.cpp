@@ -39,7 +39,7 @@ class FolderStore final : public TrainStore {
  private:
   Result<void> replace_parts(StagedTrain& train, const JournalCompletion& completion) const;
   Result<JournalMove> replacing(const Staging& staging, std::string_view piece) const {
-    return staging.moving_in(staging.content() / piece, path_ / piece);
+    return Staging::moving_in(staging.content() / piece, path_ / piece);
   }
 
   const StateFolder* state_;

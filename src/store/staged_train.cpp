@@ -56,7 +56,7 @@ Result<std::unique_ptr<StagedTrain>> StagedTrain::create(const StateFolder& stat
   TRY(UniqueFd content, open_canonical_folder(staging.content()));
   FolderTree tree(std::move(content), staging.content());
   return std::unique_ptr<StagedTrain>(
-      new StagedTrain(std::unique_ptr<State>(new State{std::move(staging), std::move(tree)})));
+      new StagedTrain(std::make_unique<State>(State{std::move(staging), std::move(tree)})));
 }
 
 StagedTrain::StagedTrain(std::unique_ptr<State> state) : state_(std::move(state)) {}

@@ -50,11 +50,11 @@ Result<Staging> Staging::create(const StateFolder& state, const std::filesystem:
 }
 
 Staging::~Staging() {
-  if (entry_) static_cast<void>(sweep(*std::exchange(entry_, std::nullopt)));
+  if (entry_) [[maybe_unused]]
+    const auto swept = sweep(*std::exchange(entry_, std::nullopt));
 }
 
-Result<JournalMove> Staging::moving_in(const std::filesystem::path& from,
-                                       const std::filesystem::path& to) const {
+Result<JournalMove> Staging::moving_in(const std::filesystem::path& from, const std::filesystem::path& to) {
   TRY(const auto piece, identify(from));
   TRY(const auto old, identify(to));
   if (!piece) return fail(changed_meanwhile(from));

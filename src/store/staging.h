@@ -32,7 +32,7 @@ class Staging {
 
   /// The move of what is at `from`, in `content`, to `to`: an exchange if there is something. `store_failed`
   /// if that is on another file system or a mount point.
-  Result<JournalMove> moving_in(const std::filesystem::path& from, const std::filesystem::path& to) const;
+  static Result<JournalMove> moving_in(const std::filesystem::path& from, const std::filesystem::path& to);
   /// The move of `old`, which nothing replaces, into the staging folder.
   Result<JournalMove> moving_out(const std::filesystem::path& old) const;
 

@@ -202,7 +202,7 @@ TEST_CASE("moves that were made are undone when a later one is refused") {
     write_file(staging.content() / "user_sym_key.key", "new key");
     std::vector<JournalMove> moves;
     for (const char* name : {"pht_train", "new.txt", "user_sym_key.key"}) {
-      moves.push_back(value(staging.moving_in(staging.content() / name, fixture.train / name)));
+      moves.push_back(value(Staging::moving_in(staging.content() / name, fixture.train / name)));
     }
     moves.insert(moves.begin(), value(staging.moving_out(fixture.train / "train_config.json")));
     moves.back().exchange = false;  // as if the file had come up after the plan
