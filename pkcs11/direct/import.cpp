@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "base/text.h"
-#include "pkcs11/objects.h"
+#include "pkcs11/direct/objects.h"
 
 namespace trainseal {
 namespace {

@@ -1,4 +1,4 @@
-#include "pkcs11/token.h"
+#include "pkcs11/direct/token.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "pkcs11/objects.h"
+#include "pkcs11/direct/objects.h"
 
 #include <algorithm>
 #include <array>

@@ -3,7 +3,7 @@
 #include <thread>
 
 #include "base/text.h"
-#include "pkcs11/token.h"
+#include "pkcs11/direct/token.h"
 
 namespace trainseal {
 namespace {

@@ -1,4 +1,4 @@
-#include "pkcs11/module.h"
+#include "pkcs11/direct/module.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 
 #include "base/text.h"
 #include "crypto/digest.h"
-#include "pkcs11/token.h"
+#include "pkcs11/direct/token.h"
 
 namespace trainseal {
 namespace {

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "pkcs11/cryptoki.h"
-#include "pkcs11/module.h"
-#include "pkcs11/objects.h"
-#include "pkcs11/rsa.h"
+#include "pkcs11/direct/module.h"
+#include "pkcs11/direct/objects.h"
+#include "pkcs11/direct/rsa.h"
 #include "token/token.h"
 
 namespace trainseal {

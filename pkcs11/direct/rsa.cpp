@@ -1,4 +1,4 @@
-#include "pkcs11/rsa.h"
+#include "pkcs11/direct/rsa.h"
 
 #include <algorithm>
 #include <array>

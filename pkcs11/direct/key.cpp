@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "pkcs11/token.h"
+#include "pkcs11/direct/token.h"
 
 namespace trainseal {
 namespace {
