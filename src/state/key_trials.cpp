@@ -98,11 +98,13 @@ Result<void> FailedPins::add(const std::string& token_serial, const std::string&
   return write_pins(state_, pins);
 }
 
-Result<std::size_t> FailedPins::forget(const std::optional<std::string>& token_serial) const {
+Result<std::size_t> FailedPins::forget(const std::optional<std::string>& token_serial,
+                                       const std::optional<std::string>& source) const {
   TRY(const StateLock lock, state_.lock_file("failed-pins"));
   TRY(auto pins, read_pins(state_));
-  const std::size_t count =
-      std::erase_if(pins, [&](const FailedPin& pin) { return !token_serial || pin.token == *token_serial; });
+  const std::size_t count = std::erase_if(pins, [&](const FailedPin& pin) {
+    return (!token_serial || pin.token == *token_serial) && (!source || pin.source == *source);
+  });
   if (count > 0) TRY_DO(write_pins(state_, pins));
   return count;
 }

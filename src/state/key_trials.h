@@ -30,8 +30,10 @@ class FailedPins {
   /// for the token.
   Result<bool> contains(const std::string& token_serial, const std::string& source) const;
   Result<void> add(const std::string& token_serial, const std::string& source) const;
-  /// Forgets all sources of the token, or of every token; returns how many there were.
-  Result<std::size_t> forget(const std::optional<std::string>& token_serial) const;
+  /// Forgets what is named: a source of a token, all sources of it, or all sources of every token; returns
+  /// how many there were.
+  Result<std::size_t> forget(const std::optional<std::string>& token_serial,
+                             const std::optional<std::string>& source = {}) const;
 
  private:
   const StateFolder& state_;

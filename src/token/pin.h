@@ -69,8 +69,7 @@ class PinLedger {
   /// True if the source of `marker` was refused by the token of this serial. Errors: `state_failed`.
   virtual Result<bool> refused(const std::string& serial, const std::string& marker) = 0;
   virtual Result<void> record_failed(const std::string& serial, const std::string& marker) = 0;
-  /// Forgets everything about the token.
-  virtual Result<void> forget(const std::string& serial) = 0;
+  virtual Result<void> forget(const std::string& serial, const std::string& marker) = 0;
 };
 
 }  // namespace trainseal

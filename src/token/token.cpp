@@ -46,6 +46,43 @@ Error with_record(Error error, PinLedger& ledger, const std::string& serial, con
   return error;
 }
 
+/// What the ledger knows a source by whose PIN was sent and not answered.
+std::string unanswered_marker(const ObtainedPin& obtained) { return obtained.marker + " unanswered"; }
+
+/// Refuses a PIN whose source is known as wrong. True if it was sent once without an answer.
+Result<bool> check_ledger(const ObtainedPin& obtained, const TokenInfo& info, PinLedger& ledger) {
+  if (obtained.marker.empty()) return false;
+  TRY(const bool refused_before, ledger.refused(info.serial, obtained.marker));
+  if (refused_before)
+    return fail(ErrorCode::pin_incorrect,
+                text("the PIN from ", obtained.source, " was refused by the token ", quoted(info.label),
+                     " before and has not changed since, so it is not tried again"),
+                text("put the right PIN there; if it is right, run `trainseal token forget-failed-pin`"));
+  TRY(const bool was_unanswered, ledger.refused(info.serial, unanswered_marker(obtained)));
+  if (was_unanswered && info.pin_count_low)
+    return fail(ErrorCode::pin_incorrect,
+                text("the PIN from ", obtained.source, " was sent to the token ", quoted(info.label),
+                     " before, which did not answer and says now that it was given a wrong PIN; it is not "
+                     "tried again"),
+                text("look whether the PIN is right, then run `trainseal token forget-failed-pin`"));
+  return was_unanswered;
+}
+
+/// Notes that a PIN was sent and not answered: after the second time its source counts as refused.
+Error unanswered(Error error, const ObtainedPin& obtained, const TokenInfo& info, bool was_unanswered,
+                 PinLedger& ledger) {
+  error.what += text(", during the log-in to ", quoted(info.label), " with the PIN from ", obtained.source);
+  if (obtained.marker.empty()) return error;
+  const auto noted =
+      ledger.record_failed(info.serial, was_unanswered ? obtained.marker : unanswered_marker(obtained));
+  if (was_unanswered)
+    error.hint = text(
+        "this was the second time, and the token may count such a PIN as wrong: when the token is in order "
+        "again, run `trainseal token forget-failed-pin`");
+  if (!noted) error.hint += text("; that the PIN was sent could not be noted, ", noted.error().what);
+  return error;
+}
+
 }  // namespace
 
 OperationTrial& KeyTrial::of(KeyOperation operation) {
@@ -133,7 +170,7 @@ Result<void> check_pin_flags(const TokenInfo& info) {
   return {};
 }
 
-Result<std::string> log_in(Token& token, PinSource& source, PinLedger& ledger) {
+Result<std::string> log_in(LogInTarget& token, PinSource& source, PinLedger& ledger) {
   if (token.logged_in()) return std::string();
   TRY(const TokenInfo info, token.info());
   if (!info.login_required) return std::string();
@@ -144,20 +181,26 @@ Result<std::string> log_in(Token& token, PinSource& source, PinLedger& ledger) {
   }
 
   TRY(ObtainedPin obtained, source.obtain(info.label));
-  if (!obtained.marker.empty()) {
-    TRY(const bool refused_before, ledger.refused(info.serial, obtained.marker));
-    if (refused_before)
-      return fail(ErrorCode::pin_incorrect,
-                  text("the PIN from ", obtained.source, " was refused by the token ", quoted(info.label),
-                       " before and has not changed since, so it is not tried again"),
-                  text("put the right PIN there; if it is right, run `trainseal token forget-failed-pin`"));
-  }
+  TRY(const bool was_unanswered, check_ledger(obtained, info, ledger));
   auto outcome = token.log_in(std::move(obtained.pin));
+  if (token.log_in_unanswered())
+    return fail(unanswered(std::move(outcome).error(), obtained, info, was_unanswered, ledger));
+  if (was_unanswered) TRY_DO(ledger.forget(info.serial, unanswered_marker(obtained)));
   if (outcome) return std::move(obtained.warning);
   Error error = std::move(outcome).error();
   const bool refused = error.code == ErrorCode::pin_incorrect || error.code == ErrorCode::pin_locked;
   if (!refused) return fail(std::move(error));
   return fail(with_record(std::move(error), ledger, info.serial, obtained.marker, obtained.source));
+}
+
+Result<std::string> log_in_and_keep(Token& token, std::shared_ptr<PinSource> source, PinLedger& ledger) {
+  auto warning = log_in(token, *source, ledger);
+  if (warning)
+    token.keep_log_in([source = std::move(source), &ledger](LogInTarget& target) -> Result<void> {
+      TRY_DO(log_in(target, *source, ledger));
+      return {};
+    });
+  return warning;
 }
 
 }  // namespace trainseal

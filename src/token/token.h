@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,12 +15,10 @@
 
 namespace trainseal {
 
-/// One token: a log-in, sessions, and what may be asked of it. This is the closed set of messages of DESIGN
-/// (principle 1): values in, values out, so that a worker process can stand behind it. Thread-safe. Every
-/// call may fail with `token_unavailable`, `token_failed` and, after the log-in was lost, the PIN's codes.
-class Token {
+/// What a log-in needs of a token.
+class LogInTarget {
  public:
-  virtual ~Token() = default;
+  virtual ~LogInTarget() = default;
 
   /// Asks the token anew; its PIN flags change.
   virtual Result<TokenInfo> info() = 0;
@@ -30,6 +29,18 @@ class Token {
   /// has one try left. `pin_incorrect`, `pin_locked`; `pin_missing` if the token has no user PIN. Logged in
   /// already: nothing happens.
   virtual Result<void> log_in(std::optional<Pin> pin) = 0;
+  /// True if the last `log_in` brought no answer: the token may have counted a wrong PIN.
+  virtual bool log_in_unanswered() const { return false; }
+};
+
+/// One token: a log-in, sessions, and what may be asked of it. This is the closed set of messages of DESIGN
+/// (principle 1): values in, values out, so that a worker process can stand behind it. Thread-safe. Every
+/// call may fail with `token_unavailable`, `token_failed` and, after the log-in was lost, the PIN's codes.
+class Token : public LogInTarget {
+ public:
+  /// How to log in again where the log-in is lost together with the process that had it. In this process
+  /// nothing is lost so.
+  virtual void keep_log_in(std::function<Result<void>(LogInTarget&)> /*again*/) {}
   /// Logs out, closes the sessions and wipes the PIN.
   virtual Result<void> log_out() = 0;
 
@@ -89,7 +100,10 @@ Result<void> check_pin_flags(const TokenInfo& info);
 
 /// Logs in to `token` unless it is logged in or needs no log-in: checks the PIN's flags, asks `source` where
 /// the token has no PIN pad, refuses a source that `ledger` knows as wrong (`pin_incorrect`), and records it
-/// when the token refuses it. Returns a warning about the source, or an empty text.
-Result<std::string> log_in(Token& token, PinSource& source, PinLedger& ledger);
+/// when the token refuses it, or leaves it without an answer: such a source is used once more, unless the
+/// token says that it was given a wrong PIN. Returns a warning about the source, or an empty text.
+Result<std::string> log_in(LogInTarget& token, PinSource& source, PinLedger& ledger);
+/// The same, and again whenever the log-in is lost. `ledger` outlives the token.
+Result<std::string> log_in_and_keep(Token& token, std::shared_ptr<PinSource> source, PinLedger& ledger);
 
 }  // namespace trainseal

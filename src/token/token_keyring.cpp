@@ -60,7 +60,7 @@ Result<void> TokenKeyring::open() {
 
 Result<void> TokenKeyring::open_key(TokenModule& module, const ConfiguredKey& configured) {
   TRY(const std::shared_ptr<Token> token, module.token(configured.uri));
-  TRY(const std::string warning, log_in(*token, *configured.pin, ledger_));
+  TRY(const std::string warning, log_in_and_keep(*token, configured.pin, ledger_));
   if (!warning.empty()) warn_(warning);
   TRY(std::unique_ptr<TokenKey> key, token->key(configured.uri));
   keys_.push_back(std::move(key));

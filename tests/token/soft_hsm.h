@@ -95,8 +95,8 @@ class MemoryLedger final : public PinLedger {
     entries.insert({serial, marker});
     return {};
   }
-  Result<void> forget(const std::string& serial) override {
-    std::erase_if(entries, [&](const auto& entry) { return entry.first == serial; });
+  Result<void> forget(const std::string& serial, const std::string& marker) override {
+    entries.erase({serial, marker});
     return {};
   }
   std::set<std::pair<std::string, std::string>> entries;

@@ -1,7 +1,7 @@
 #include "cli/access/token_access.h"
 
 #include "base/text.h"
-#include "pkcs11/backend.h"
+#include "token/worker/remote.h"
 
 namespace trainseal::cli {
 
@@ -40,17 +40,9 @@ Result<void> StatePinLedger::record_failed(const std::string& serial, const std:
   return pins_.add(serial, marker);
 }
 
-Result<void> StatePinLedger::forget(const std::string& serial) {
-  TRY_DO(pins_.forget(serial));
+Result<void> StatePinLedger::forget(const std::string& serial, const std::string& marker) {
+  TRY_DO(pins_.forget(serial, marker));
   return {};
-}
-
-std::optional<std::string> StateTrialCache::find(const std::string& key) {
-  return trials_.find(key).value_or(std::nullopt);
-}
-
-void StateTrialCache::put(const std::string& key, const std::string& value) {
-  static_cast<void>(trials_.put(key, value));
 }
 
 Result<Uri> parse_uri(const std::string& given) {
@@ -60,11 +52,19 @@ Result<Uri> parse_uri(const std::string& given) {
               "write it as pkcs11:token=LABEL;object=KEY; `trainseal key list` shows the URIs of your keys");
 }
 
-Result<std::shared_ptr<TokenModule>> open_module(const std::string& file, const TokenSettings& settings,
-                                                 TrialCache& trials) {
-  return open_cryptoki({file, settings.init_args.value_or(""), settings.serialize, settings.sessions,
-                        std::chrono::milliseconds(settings.deadline_ms)},
-                       trials);
+Result<std::shared_ptr<TokenModule>> open_module(const Context& context, const std::string& file,
+                                                 const TokenSettings& settings, const StateFolder& state) {
+  std::error_code none;
+  return open_worker({.program = "/proc/self/exe",
+                      // Without a slash dlopen would search for it in places that others may control.
+                      .module = std::filesystem::absolute(file, none),
+                      .backend = "cryptoki",
+                      .init_args = settings.init_args.value_or(""),
+                      .serialize = settings.serialize,
+                      .sessions = settings.sessions,
+                      .deadline = std::chrono::milliseconds(settings.deadline_ms),
+                      .trials_folder = state.path(),
+                      .show_module_output = context.options().verbosity > 0});
 }
 
 Result<std::shared_ptr<TokenModule>> TokenAccess::module() {
@@ -74,15 +74,14 @@ Result<std::shared_ptr<TokenModule>> TokenAccess::module() {
         ErrorCode::settings_invalid, "no PKCS#11 module is configured",
         "name the vendor's library with --module FILE, in TRAINSEAL_MODULE, or as token.module in the "
         "settings; `trainseal token list` shows those that this machine knows");
-  TRY(module_, open_module(*configuration_.module, configuration_.settings.token, trials_));
+  TRY(module_, open_module(context_, *configuration_.module, configuration_.settings.token, state_));
   return module_;
 }
 
 Result<std::shared_ptr<Token>> TokenAccess::logged_in(const Uri& uri) {
   TRY(const auto loaded, module());
   TRY(auto token, loaded->token(uri));
-  const auto source = pin_source(uri);
-  TRY(const std::string warning, log_in(*token, *source, ledger_));
+  TRY(const std::string warning, log_in_and_keep(*token, pin_source(uri), ledger_));
   if (!warning.empty()) context_.observer().warning(warning);
   return token;
 }

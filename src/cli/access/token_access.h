@@ -18,26 +18,16 @@ class StatePinLedger final : public PinLedger {
   explicit StatePinLedger(const StateFolder& state) : pins_(state) {}
   Result<bool> refused(const std::string& serial, const std::string& marker) override;
   Result<void> record_failed(const std::string& serial, const std::string& marker) override;
-  Result<void> forget(const std::string& serial) override;
+  Result<void> forget(const std::string& serial, const std::string& marker) override;
 
  private:
   FailedPins pins_;
 };
 
-/// Trials as the state folder keeps them. Losing one costs a trial, so that failures end here.
-class StateTrialCache final : public TrialCache {
- public:
-  explicit StateTrialCache(const StateFolder& state) : trials_(state) {}
-  std::optional<std::string> find(const std::string& key) override;
-  void put(const std::string& key, const std::string& value) override;
-
- private:
-  KeyTrials trials_;
-};
-
-/// Loads the PKCS#11 module `file`; `trials` outlives it.
-Result<std::shared_ptr<TokenModule>> open_module(const std::string& file, const TokenSettings& settings,
-                                                 TrialCache& trials);
+/// Loads the PKCS#11 module `file` in a process of its own. `state` keeps the trials of its keys, if it is a
+/// folder.
+Result<std::shared_ptr<TokenModule>> open_module(const Context& context, const std::string& file,
+                                                 const TokenSettings& settings, const StateFolder& state);
 
 /// The way to tokens, PINs and keys that settings and call describe. Nothing is loaded before it is asked
 /// for.
@@ -45,7 +35,7 @@ class TokenAccess {
  public:
   /// All three outlive the object.
   TokenAccess(Context& context, const Configuration& configuration, const StateFolder& state)
-      : context_(context), configuration_(configuration), ledger_(state), trials_(state) {}
+      : context_(context), configuration_(configuration), state_(state), ledger_(state) {}
 
   /// The configured module: `settings_invalid` if there is none; `token_unavailable`.
   Result<std::shared_ptr<TokenModule>> module();
@@ -63,8 +53,8 @@ class TokenAccess {
  private:
   Context& context_;
   const Configuration& configuration_;
+  const StateFolder& state_;
   StatePinLedger ledger_;
-  StateTrialCache trials_;
   std::shared_ptr<TokenModule> module_;
 };
 

@@ -60,9 +60,8 @@ Result<Report> run_list(Context& context) {
     TRY_DO(list_tokens(*configuration->module, *module, report, rows));
   } else {
     const auto no_state = StateFolder::none(context.clock());
-    StateTrialCache trials(no_state);
     for (const auto& file : known_modules()) {
-      auto module = open_module(file, configuration->settings.token, trials);
+      auto module = open_module(context, file, configuration->settings.token, no_state);
       auto listed_all = module ? list_tokens(file, **module, report, rows) : fail(std::move(module).error());
       if (!listed_all) context.observer().warning(listed_all.error().what);
     }

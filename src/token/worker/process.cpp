@@ -1,0 +1,295 @@
+#include "token/worker/process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstring>
+
+#include "base/text.h"
+
+extern char** environ;
+
+namespace trainseal {
+namespace {
+
+constexpr auto kTimeToLogOut = std::chrono::seconds(2);
+constexpr auto kTimeToDie = std::chrono::seconds(2);
+/// Variables that hold secrets of the station: the worker gets its PIN by message.
+constexpr std::array<std::string_view, 3> kSecretVariables = {
+    "PRIVATE_KEY_PASSWORD=", "RSA_STATION_PRIVATE_KEY=", "RSA_STATON_PRIVATE_KEY="};
+
+std::vector<char*> worker_environment() {
+  std::vector<char*> kept;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view variable(*entry);
+    if (std::ranges::none_of(kSecretVariables, [&](auto name) { return variable.starts_with(name); }))
+      kept.push_back(*entry);
+  }
+  kept.push_back(nullptr);
+  return kept;
+}
+
+/// What posix_spawn is to do in the child.
+class SpawnActions {
+ public:
+  SpawnActions() {
+    posix_spawn_file_actions_init(&actions_);
+    posix_spawnattr_init(&attributes_);
+  }
+  ~SpawnActions() {
+    posix_spawn_file_actions_destroy(&actions_);
+    posix_spawnattr_destroy(&attributes_);
+  }
+  SpawnActions(const SpawnActions&) = delete;
+  SpawnActions& operator=(const SpawnActions&) = delete;
+
+  void give(int fd, int as) { posix_spawn_file_actions_adddup2(&actions_, fd, as); }
+  void open_null(int as) { posix_spawn_file_actions_addopen(&actions_, as, "/dev/null", O_RDWR, 0); }
+  /// Signals as a new program expects them, whatever this thread has blocked.
+  void reset_signals() {
+    sigset_t none;
+    sigemptyset(&none);
+    posix_spawnattr_setsigmask(&attributes_, &none);
+    posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK);
+  }
+  int spawn(pid_t& pid, const std::filesystem::path& program) {
+    std::string command = kWorkerCommand;
+    std::string name = "trainseal";
+    std::array<char*, 3> arguments = {name.data(), command.data(), nullptr};
+    return ::posix_spawn(&pid, program.c_str(), &actions_, &attributes_, arguments.data(),
+                         worker_environment().data());
+  }
+
+ private:
+  posix_spawn_file_actions_t actions_{};
+  posix_spawnattr_t attributes_{};
+};
+
+std::string ending(int status) {
+  if (WIFSIGNALED(status)) {
+    const char* signal = ::sigabbrev_np(WTERMSIG(status));
+    return text("was ended by the signal ", signal != nullptr ? text("SIG", signal) : text(WTERMSIG(status)));
+  }
+  return text("ended with the status ", WEXITSTATUS(status));
+}
+
+/// Waits for a process that was killed or is about to end. A kernel driver can hold it for ever: then it is
+/// left behind.
+std::string wait_for_end(pid_t pid) {
+  const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  pollfd end{process.get(), POLLIN, 0};
+  const int wait_ms = static_cast<int>(std::chrono::milliseconds(kTimeToDie).count());
+  if (process)
+    while (::poll(&end, 1, wait_ms) < 0 && errno == EINTR) {
+    }
+  int status = 0;
+  return ::waitpid(pid, &status, process ? WNOHANG : 0) == pid ? ending(status) : "cannot be ended";
+}
+
+Error no_worker(const WorkerSettings& settings, std::string detail) {
+  return {ErrorCode::token_unavailable,
+          text("the process for the PKCS #11 module ", settings.module.native(), " cannot be started"),
+          "look at the limits of this user and machine (processes, memory, open files)",
+          std::move(detail),
+          {}};
+}
+
+std::uint64_t next_number() {
+  static std::atomic<std::uint64_t> last = 0;
+  return ++last;
+}
+
+std::string seconds(std::chrono::milliseconds time) {
+  const auto tenths = time.count() / 100;
+  return tenths % 10 == 0 ? text(tenths / 10, " s") : text(tenths / 10, '.', tenths % 10, " s");
+}
+
+}  // namespace
+
+WorkerProcess::WorkerProcess(WorkerSettings settings, pid_t pid, Link control)
+    : settings_(std::move(settings)), pid_(pid), number_(next_number()), control_(std::move(control)) {}
+
+Result<std::shared_ptr<WorkerProcess>> WorkerProcess::start(const WorkerSettings& settings) {
+  auto ends = Link::pair();
+  if (!ends) return fail(no_worker(settings, text("socketpair: ", std::strerror(errno))));
+  auto& [ours, theirs] = *ends;
+  SpawnActions actions;
+  actions.give(theirs.fd(), kWorkerFd);
+  actions.open_null(STDIN_FILENO);
+  // A module that prints must not do so among our results.
+  if (settings.show_module_output)
+    actions.give(STDERR_FILENO, STDOUT_FILENO);
+  else
+    for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) actions.open_null(fd);
+  actions.reset_signals();
+  pid_t pid = -1;
+  if (const int failed = actions.spawn(pid, settings.program); failed != 0)
+    return fail(no_worker(settings, text("posix_spawn: ", std::strerror(failed))));
+  std::shared_ptr<WorkerProcess> process(new WorkerProcess(settings, pid, std::move(ours)));
+  std::move(theirs).take().reset();
+  TRY_DO(process->load_module());
+  return process;
+}
+
+Result<void> WorkerProcess::load_module() {
+  SecretBytes buffer(kMaxMessageBytes);
+  const auto write = [&](Encoder& encoder) {
+    encoder.put(settings_.module.native(), settings_.trials_folder.native(),
+                static_cast<std::uint64_t>(settings_.deadline.count()));
+    std::apply([&](const auto&... parts) { encoder.put(parts...); }, settings_fields(settings_));
+  };
+  auto loaded = exchange(control_, buffer.expose_for_writing(),
+                         {.what = WorkerCall::open, .deadline = settings_.deadline, .write = write});
+  if (!loaded) return fail(std::move(loaded).error().error);
+  return {};
+}
+
+WorkerProcess::~WorkerProcess() {
+  idle_.clear();
+  ::shutdown(control_.fd(), SHUT_WR);
+  if (alive_) {
+    std::array<std::uint8_t, 1> nothing{};
+    const auto farewell = control_.receive(nothing, std::chrono::steady_clock::now() + kTimeToLogOut);
+    if (farewell.arrival == Link::Arrival::nothing_in_time) kill();
+  }
+  how_it_ended();
+}
+
+void WorkerProcess::kill() {
+  const std::scoped_lock lock(mutex_);
+  alive_ = false;
+  if (how_it_ended_.empty()) ::kill(pid_, SIGKILL);
+  freed_.notify_all();
+}
+
+std::string WorkerProcess::how_it_ended() {
+  const std::scoped_lock lock(mutex_);
+  if (how_it_ended_.empty()) how_it_ended_ = wait_for_end(pid_);
+  return how_it_ended_;
+}
+
+std::unexpected<CallFailure> WorkerProcess::ended() {
+  // It may have closed its sockets and live on.
+  kill();
+  return std::unexpected(CallFailure{
+      CallFailure::Kind::ended,
+      {ErrorCode::token_failed,
+       text("the process in which the PKCS #11 module ", settings_.module.native(), " runs ", how_it_ended()),
+       "trainseal starts it anew at the next call; if it happens again, the module is at fault: ask its "
+       "vendor",
+       {},
+       {}}});
+}
+
+std::unexpected<CallFailure> WorkerProcess::timed_out(std::chrono::milliseconds deadline) {
+  kill();
+  return std::unexpected(CallFailure{
+      CallFailure::Kind::timed_out,
+      {ErrorCode::token_unavailable,
+       text("the PKCS #11 module ", settings_.module.native(), " did not answer within ", seconds(deadline),
+            " and was stopped"),
+       "look whether the token or the way to it is in order, and try again; a token that is slow, or has to "
+       "be touched, needs a larger token.deadline_ms in the settings",
+       {},
+       {}}});
+}
+
+std::unique_ptr<WorkerProcess::Connection> WorkerProcess::connect() {
+  auto ends = Link::pair();
+  if (!ends) return nullptr;
+  const auto request = static_cast<std::uint8_t>(WorkerCall::connect);
+  if (!control_.send({&request, 1}, ends->second.fd())) return nullptr;
+  return std::make_unique<Connection>(std::move(ends->first));
+}
+
+std::expected<std::unique_ptr<WorkerProcess::Connection>, CallFailure> WorkerProcess::lease(
+    Link::Deadline deadline) {
+  const std::size_t most = settings_.serialize ? 1 : settings_.sessions;
+  std::unique_lock lock(mutex_);
+  const auto free = [&] { return !alive_ || !idle_.empty() || connections_ < most; };
+  if (!freed_.wait_until(lock, deadline, free))
+    return std::unexpected(CallFailure{
+        CallFailure::Kind::answered,
+        {ErrorCode::token_unavailable,
+         "the token is busy with other work",
+         "try again later; token.sessions in the settings says how many operations it does at once",
+         {},
+         {}}});
+  if (!alive_) {
+    lock.unlock();
+    return ended();
+  }
+  if (!idle_.empty()) {
+    auto connection = std::move(idle_.back());
+    idle_.pop_back();
+    return connection;
+  }
+  auto connection = connect();
+  if (connection) {
+    ++connections_;
+    return connection;
+  }
+  lock.unlock();
+  return ended();
+}
+
+void WorkerProcess::give_back(std::unique_ptr<Connection> connection) {
+  const std::scoped_lock lock(mutex_);
+  idle_.push_back(std::move(connection));
+  freed_.notify_one();
+}
+
+CallResult WorkerProcess::call(const Call& call) {
+  auto connection = lease(std::chrono::steady_clock::now() + call.deadline);
+  if (!connection) return std::unexpected(std::move(connection).error());
+  auto result = exchange((*connection)->link, (*connection)->buffer.expose_for_writing(), call);
+  if (alive_) give_back(*std::move(connection));
+  return result;
+}
+
+CallResult WorkerProcess::exchange(const Link& link, MutableByteView buffer, const Call& call) {
+  Encoder encoder(buffer);
+  encoder.put(call.what);
+  call.write(encoder);
+  if (!encoder.fits())
+    return std::unexpected(CallFailure{
+        CallFailure::Kind::answered,
+        {ErrorCode::usage, "what is to be sent to the token is too long", {}, "message too long", {}}});
+  const bool sent = link.send(buffer.first(encoder.size()));
+  wipe(buffer.first(encoder.size()));
+  if (!sent) return ended();
+  const auto deadline = std::chrono::steady_clock::now() + call.deadline;
+  while (true) {
+    const auto received = link.receive(buffer, deadline);
+    if (received.arrival == Link::Arrival::nothing_in_time) return timed_out(call.deadline);
+    if (received.arrival == Link::Arrival::closed) return ended();
+    Decoder decoder(received.message);
+    auto kind = ReplyKind::done;
+    decoder.get(kind);
+    auto result = read_reply(decoder, kind, call);
+    wipe(buffer.first(received.message.size()));
+    if (!result || kind != ReplyKind::item) return result;
+  }
+}
+
+CallResult WorkerProcess::read_reply(Decoder& decoder, ReplyKind kind, const Call& call) {
+  CallFailure failure;
+  const bool expected = kind != ReplyKind::item || call.read_item;
+  if (expected && kind == ReplyKind::done) call.read(decoder);
+  if (expected && kind == ReplyKind::item) call.read_item(decoder);
+  if (expected && kind == ReplyKind::failed) decoder.get(failure.error);
+  // A worker that talks nonsense has been damaged by its module.
+  if (!expected || !decoder.complete()) return ended();
+  if (kind == ReplyKind::failed) return std::unexpected(std::move(failure));
+  return {};
+}
+
+}  // namespace trainseal

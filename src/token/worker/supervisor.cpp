@@ -1,0 +1,70 @@
+#include "token/worker/supervisor.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace trainseal {
+namespace {
+
+constexpr auto kFirstPause = std::chrono::milliseconds(100);
+constexpr auto kLongestPause = std::chrono::milliseconds(2000);
+
+/// The pause before the next start: none after a first failure, then doubling.
+std::chrono::milliseconds pause_after(unsigned failures) {
+  if (failures < 2) return {};
+  return std::min(kLongestPause, kFirstPause * (1 << std::min(failures - 2, 8u)));
+}
+
+}  // namespace
+
+Result<void> WorkerSupervisor::run(Again again, const std::function<CallResult(WorkerProcess&)>& work) {
+  {
+    const std::shared_lock lock(calls_);
+    TRY(const Process process, living());
+    auto result = work(*process);
+    note(process, result);
+    if (result) return {};
+    if (again == Again::forbidden || result.error().kind != CallFailure::Kind::ended)
+      return fail(std::move(result).error().error);
+  }
+  const std::unique_lock alone(calls_);
+  TRY(const Process process, living());
+  auto result = work(*process);
+  note(process, result);
+  if (!result) return fail(std::move(result).error().error);
+  return {};
+}
+
+Result<WorkerSupervisor::Process> WorkerSupervisor::living() {
+  const std::scoped_lock lock(mutex_);
+  if (process_ && process_->alive()) return process_;
+  process_.reset();
+  const auto now = std::chrono::steady_clock::now();
+  if (now < not_before_)
+    return fail(
+        ErrorCode::token_unavailable,
+        text("the PKCS #11 module ", settings_.module.native(), " has failed ", failures_, " times in a row"),
+        "it is started again in a moment: try later, and look at the token and its vendor's software");
+  auto started = WorkerProcess::start(settings_);
+  if (!started) {
+    not_before_ = now + pause_after(++failures_);
+    return fail(std::move(started).error());
+  }
+  process_ = *started;
+  return started;
+}
+
+void WorkerSupervisor::note(const Process& process, const CallResult& result) {
+  const std::scoped_lock lock(mutex_);
+  if (result || result.error().kind == CallFailure::Kind::answered) {
+    failures_ = 0;
+    return;
+  }
+  // Of many calls that one worker took along, the first counts.
+  if (process_ != process) return;
+  process_.reset();
+  not_before_ = std::chrono::steady_clock::now() + pause_after(++failures_);
+}
+
+}  // namespace trainseal
