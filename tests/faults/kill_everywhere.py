@@ -39,8 +39,8 @@ class Workspace:
         scratch.remove(self.root)
         subprocess.run(["cp", "-a", f"{self.template}/.", self.root], check=True)
 
-    def run(self, *arguments, kill_at=None):
-        env = {} if kill_at is None else {"LD_PRELOAD": KILL_AT, "TRAINSEAL_KILL_AT": str(kill_at)}
+    def run(self, *arguments, kill_at=None, kill_in="program"):
+        env = {} if kill_at is None else {"LD_PRELOAD": KILL_AT, "TRAINSEAL_KILL_AT": str(kill_at), "TRAINSEAL_KILL_IN": kill_in}
         return self.party.run(*arguments, env=env, timeout=60)
 
     def leftovers(self):
@@ -275,6 +275,28 @@ class Discard(KillTest):
             self.check_gone(space, rerun, lambda: None)
 
         self.kill_everywhere(self.release_and_run, lambda space: ["discard", space.train], check, at_least=5)
+
+
+class Worker(KillTest):
+    """The token worker is killed, and so is the one that takes its place: each at the same call."""
+
+    def test_the_command_fails_cleanly_and_the_next_one_succeeds(self):
+        def visit(space, number):
+            space.restore()
+            outcome = space.run("pre-run", space.train, "--out", space.out, kill_at=number, kill_in="worker")
+            if outcome.exit == 0:
+                self.assertTrue(self.is_released(space.out))
+                return False
+            self.assert_refused(outcome, "token_failed")
+            self.assertIn("SIGKILL", outcome.report["error"]["message"])
+            self.assertEqual(scratch.contents(space.train), space.old)
+            self.assert_no_plaintext([space.root], self.plaintext)
+            self.assert_done(space.run("pre-run", space.train, "--out", space.out))
+            self.assertTrue(self.is_released(space.out))
+            self.assertEqual(space.leftovers(), [])
+            return True
+
+        self.at_each_call(Workers(lambda: Workspace(nothing, self.stop.received, self.station)), visit, at_least=3)
 
 
 class Open(KillTest):
