@@ -48,8 +48,8 @@ bool is_about_the_pin(const Error& error) {
 
 class RemoteToken final : public Token, public std::enable_shared_from_this<RemoteToken> {
  public:
-  RemoteToken(std::shared_ptr<WorkerSupervisor> workers, TokenInfo info)
-      : workers_(std::move(workers)), info_(std::move(info)) {}
+  RemoteToken(std::shared_ptr<WorkerSupervisor> workers, TokenInfo info, Place place)
+      : workers_(std::move(workers)), info_(std::move(info)), place_(place) {}
 
   Result<TokenInfo> info() override;
   bool logged_in() const override { return logged_in_; }
@@ -78,7 +78,8 @@ class RemoteToken final : public Token, public std::enable_shared_from_this<Remo
 
  private:
   friend class LogInAtPlace;
-  Result<void> ask(const Call& call, Again again = Again::allowed);
+  /// Has the call made; returns the number of the worker that answered it.
+  Result<std::uint64_t> ask(const Call& call, Again again = Again::allowed);
   CallResult send_log_in(WorkerProcess& process, std::uint32_t number, const std::optional<Pin>& pin);
 
   const std::shared_ptr<WorkerSupervisor> workers_;
@@ -126,8 +127,8 @@ class RemoteKey final : public TokenKey {
     std::atomic<KeyPath> sign_pkcs1 = KeyPath::native;
   };
 
-  RemoteKey(std::shared_ptr<RemoteToken> token, Uri uri, PublicKey public_key)
-      : token_(std::move(token)), uri_(std::move(uri)), public_key_(std::move(public_key)) {}
+  RemoteKey(std::shared_ptr<RemoteToken> token, Uri uri, PublicKey public_key, Place place)
+      : token_(std::move(token)), uri_(std::move(uri)), public_key_(std::move(public_key)), place_(place) {}
 
   const PublicKey& public_key() const override { return public_key_; }
   std::string uri() const override { return uri_.str(); }
@@ -185,14 +186,17 @@ PlaceResult RemoteToken::place_in(WorkerProcess& process) {
   return number;
 }
 
-Result<void> RemoteToken::ask(const Call& call, Again again) {
+Result<std::uint64_t> RemoteToken::ask(const Call& call, Again again) {
+  std::uint64_t worker = 0;
   auto answered = workers_->run(again, [&](WorkerProcess& process) -> CallResult {
+    worker = process.number();
     const auto number = place_in(process);
     if (!number) return no_call(number.error());
     return process.call(about(*number, call));
   });
-  if (!answered) note(answered.error());
-  return answered;
+  if (answered) return worker;
+  note(answered.error());
+  return fail(std::move(answered).error());
 }
 
 Result<TokenInfo> RemoteToken::info() {
@@ -235,7 +239,8 @@ void RemoteToken::keep_log_in(std::function<Result<void>(LogInTarget&)> again) {
 Result<void> RemoteToken::log_out() {
   logged_in_ = false;
   keep_log_in({});
-  return ask({.what = WorkerCall::log_out, .deadline = deadline()});
+  TRY_DO(ask({.what = WorkerCall::log_out, .deadline = deadline()}));
+  return {};
 }
 
 Result<std::vector<KeyInfo>> RemoteToken::keys() {
@@ -250,14 +255,15 @@ Result<std::vector<KeyInfo>> RemoteToken::keys() {
 
 Result<std::unique_ptr<TokenKey>> RemoteToken::key(const Uri& uri) {
   KeyAnswer answer;
-  TRY_DO(ask({.what = WorkerCall::key,
-              .deadline = deadline(),
-              .write = [&](Encoder& encoder) { encoder.put(uri); },
-              .read = [&](Decoder& decoder) { answer.read(decoder); }}));
+  TRY(const std::uint64_t worker, ask({.what = WorkerCall::key,
+                                       .deadline = deadline(),
+                                       .write = [&](Encoder& encoder) { encoder.put(uri); },
+                                       .read = [&](Decoder& decoder) { answer.read(decoder); }}));
   TRY(Uri exact, Uri::parse(answer.uri));
   if (!answer.public_key)
     return fail(ErrorCode::internal, "the token worker describes a key without its public half");
-  auto key = std::make_unique<RemoteKey>(shared_from_this(), std::move(exact), *std::move(answer.public_key));
+  auto key = std::make_unique<RemoteKey>(shared_from_this(), std::move(exact), *std::move(answer.public_key),
+                                         Place{worker, answer.number});
   key->paths_.unwrap = answer.unwrap;
   key->paths_.sign = answer.sign;
   key->paths_.sign_pkcs1 = answer.sign_pkcs1;
@@ -304,10 +310,11 @@ Result<KeyInfo> RemoteToken::import_key(const KeyName& name, SecretBytes encoded
 }
 
 Result<void> RemoteToken::delete_key(const Uri& uri) {
-  return ask({.what = WorkerCall::delete_key,
+  TRY_DO(ask({.what = WorkerCall::delete_key,
               .deadline = deadline(),
               .write = [&](Encoder& encoder) { encoder.put(uri); }},
-             Again::forbidden);
+             Again::forbidden));
+  return {};
 }
 
 PlaceResult RemoteKey::place_in(WorkerProcess& process) {
@@ -396,18 +403,19 @@ Result<std::vector<TokenInfo>> RemoteModule::tokens() {
 }
 
 Result<std::shared_ptr<Token>> RemoteModule::token(const Uri& uri) {
-  std::uint32_t number = 0;
+  Place place;
   TokenInfo info;
   TRY_DO(workers_->run(Again::allowed, [&](WorkerProcess& process) {
+    place.worker = process.number();
     return process.call({.what = WorkerCall::token,
                          .deadline = workers_->settings().deadline,
                          .write = [&](Encoder& encoder) { encoder.put(uri); },
-                         .read = [&](Decoder& decoder) { decoder.get(number, info); }});
+                         .read = [&](Decoder& decoder) { decoder.get(place.number, info); }});
   }));
   const std::scoped_lock lock(mutex_);
   auto& known = opened_[text(uri_of(info).str(), ' ', info.slot_id)];
   if (auto token = known.lock()) return token;
-  auto token = std::make_shared<RemoteToken>(workers_, std::move(info));
+  auto token = std::make_shared<RemoteToken>(workers_, std::move(info), place);
   known = token;
   return token;
 }
