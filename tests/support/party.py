@@ -57,18 +57,19 @@ def run(arguments, env, timeout=120, json_report=True, stdin=subprocess.DEVNULL)
 class Token:
     """A SoftHSM token in a store of its own."""
 
-    def __init__(self, label="pht"):
+    def __init__(self, label="pht", pin=PIN):
         self.label = label
+        self.pin = pin
         self.folder = scratch.fresh("token")
         (self.folder / "tokens").mkdir()
         self.config = self.folder / "softhsm2.conf"
         self.config.write_text(f"directories.tokendir = {self.folder}/tokens\nobjectstore.backend = file\n"
                                "log.level = ERROR\nslots.removable = false\n")
         self.pin_file = self.folder / "pin"
-        self.pin_file.write_text(PIN)
+        self.pin_file.write_text(pin)
         self.pin_file.chmod(0o600)
         self.keys = []
-        subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", SO_PIN, "--pin", PIN],
+        subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", SO_PIN, "--pin", pin],
                        env={"PATH": os.environ["PATH"], "SOFTHSM2_CONF": str(self.config)}, check=True, capture_output=True)
 
     @property
