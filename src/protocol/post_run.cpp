@@ -41,6 +41,17 @@ Result<void> check_config_unchanged(Station& station, const Record& record, Trai
               "fetch the train again and tell its creator.");
 }
 
+/// Results of one train must never go to the readers of another.
+Result<void> check_results_of(Station& station, const Record& record, const std::string& results) {
+  TRY(const auto released, Records(station.state).find_by_out(results));
+  if (!released || released->place == record.place) return {};
+  return fail(ErrorCode::usage,
+              text(results, " holds the run of another train, ", quoted(released->train_id),
+                   ", released from ", released->place),
+              text("Nothing was signed. The run of train ", quoted(record.train_id), " is in ",
+                   record.out.value_or(record.place), "."));
+}
+
 Result<Run> run_of_record(Station& station, const Record& record, const PostRunRequest& request,
                           TrainView& train) {
   Step step(station.observer, "config");
@@ -48,6 +59,7 @@ Result<Run> run_of_record(Station& station, const Record& record, const PostRunR
   TRY(TrainConfig config, parse_recorded(station, record));
   std::optional<std::string> out = record.out;
   if (request.results) {
+    TRY_DO(check_results_of(station, record, request.results->string()));
     if (record.out && *record.out != request.results->string()) {
       station.observer.warning(text("the train was released into ", *record.out,
                                     ", the results are taken from ", request.results->string()));
@@ -89,7 +101,7 @@ Result<void> check_same_results(Station& station, const PostRunRequest& request,
                                 const std::string& committed) {
   std::error_code ignored;
   if (!request.results || !std::filesystem::exists(*request.results, ignored)) return {};
-  TRY(const auto view, open_folder_view(*request.results));
+  TRY(const auto view, open_out_folder(*request.results));
   TRY(const ResultsPlan plan, plan_of(station, *view));
   TRY(const Digest512 digest, results_digest(config->session_id.bytes(), plan, *view));
   if (digest.hex() == committed) return {};
@@ -234,6 +246,10 @@ Result<PostRunReport> finish_earlier(Station& station, const PostRunRequest& req
 Result<PostRunReport> seal(Station& station, const PostRunRequest& request, const Run& run,
                            TrainView& train) {
   TRY(const Identifier id, station_id(station));
+  std::unique_ptr<TrainView> out;
+  if (run.out) {
+    TRY(out, open_out_folder(*run.out));
+  }
   TrainStore& target = request.to != nullptr ? *request.to : request.store;
   const ReplayKey turn = replay_key(run.config, id, run.stop);
   TRY(TokenKey * key, station.keys.key_for(run.config->route[run.stop].rsa_public_key.key()));
@@ -242,10 +258,6 @@ Result<PostRunReport> seal(Station& station, const PostRunRequest& request, cons
 
   PostRunReport report{};
   TRY_DO(seal_train_files(station, run, train, *key, sealer));
-  std::unique_ptr<TrainView> out;
-  if (run.out) {
-    TRY(out, open_folder_view(*run.out));
-  }
   TRY(const auto results, seal_results(station, run, out ? *out : train, sealer, report.result_files));
 
   const ReplayLedger ledger(station.state);

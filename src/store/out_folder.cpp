@@ -1,3 +1,5 @@
+#include <fcntl.h>
+
 #include "base/text.h"
 #include "store/folder_view.h"
 #include "store/moves.h"
@@ -6,8 +8,26 @@
 
 namespace trainseal {
 
+namespace {
+
+/// `folder` and all that it lies in must be no train's folder.
+Result<void> check_outside_of_trains(const std::filesystem::path& target) {
+  for (auto folder = target.parent_path();; folder = folder.parent_path()) {
+    if (exists_at(AT_FDCWD, folder / kConfigName) && exists_at(AT_FDCWD, folder / folder_name(Part::train))) {
+      return fail(
+          ErrorCode::usage,
+          text(quoted(target.string()), " would lie in the folder of a train, ", quoted(folder.string())),
+          "Plaintext in there could travel on with the train. Name a folder beside it.");
+    }
+    if (!folder.has_relative_path()) return {};
+  }
+}
+
+}  // namespace
+
 Result<OutFolder> OutFolder::prepare(const StateFolder& state, const std::filesystem::path& path) {
   TRY(auto target, path_of_new_folder(path));
+  TRY_DO(check_outside_of_trains(target));
   return OutFolder(state, std::move(target));
 }
 
@@ -26,6 +46,18 @@ Result<std::unique_ptr<StagedTrain>> OutFolder::stage() const {
 
 Result<void> OutFolder::release(VerifiedTrain train, const JournalCompletion& completion) const {
   return train.staged().state_->staging.put_as_new_folder(path_, 0700, completion);
+}
+
+Result<std::unique_ptr<TrainView>> open_out_folder(const std::filesystem::path& path) {
+  TRY(FolderTree tree, open_tree(path));
+  if (!exists_at(tree.root(), std::string(folder_name(Part::results)))) {
+    return fail(ErrorCode::store_failed,
+                text(quoted(tree.path().string()), " is not a folder that pre-run made: it holds no ",
+                     folder_name(Part::results)),
+                "Nothing was signed. Give --results the folder that pre-run --out made, the one above "
+                "pht_results.");
+  }
+  return std::make_unique<FolderView>(std::move(tree));
 }
 
 namespace {

@@ -37,13 +37,17 @@ class TrainStore {
 Result<std::unique_ptr<TrainStore>> open_folder_store(const StateFolder& state,
                                                       const std::filesystem::path& path);
 
-/// A view of a folder without a store: earlier stages, the folder of `--out`.
+/// A view of a folder without a store: earlier stages.
 Result<std::unique_ptr<TrainView>> open_folder_view(const std::filesystem::path& path);
+/// A view of what `--out` made, after the run. `store_failed` if the folder holds no `pht_results`: then it
+/// is another one, and nobody shall sign that there are no results.
+Result<std::unique_ptr<TrainView>> open_out_folder(const std::filesystem::path& path);
 
 /// The new folder of `--out`, mode 0700, which holds `pht_train` and `pht_results`.
 class OutFolder {
  public:
-  /// `store_failed` if its parent does not exist.
+  /// `store_failed` if its parent does not exist, `usage` if it would lie in a train's own folder, from where
+  /// plaintext could travel on with the train.
   static Result<OutFolder> prepare(const StateFolder& state, const std::filesystem::path& path);
   /// The absolute path.
   const std::filesystem::path& path() const { return path_; }
