@@ -5,6 +5,7 @@ Times are those of the whole process, from its start to its end, log-in to the t
 fastest counts, on both sides.
 """
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -70,17 +71,19 @@ def main():
     limits.measure(seconds)
     raw = {}  # (staging, content, command) → [(seconds, max RSS in bytes), …]
     DISK.mkdir(parents=True, exist_ok=True)
-    for staging, parent in (("tmpfs", TMPFS), ("disk", DISK)):
-        for content, count, size in cases:
-            if shutil.disk_usage(parent).free < 3 * count * size + 64 * MIB:
-                print(f"skipped: {content} on {staging}: too little space on {parent}", file=sys.stderr)
-                continue
-            for number in range(options.repeat):
-                print(f"measuring {content} on {staging}, {number + 1} of {options.repeat}", file=sys.stderr)
-                with tempfile.TemporaryDirectory(prefix="trainseal-bench-", dir=parent) as folder:
-                    for command, run in measure_round(Path(folder), count, size):
+    with contextlib.ExitStack() as used:
+        for staging, parent in (("tmpfs", TMPFS), ("disk", DISK)):
+            for content, count, size in cases:
+                if shutil.disk_usage(parent).free < 3 * count * size + 64 * MIB:
+                    print(f"skipped: {content} on {staging}: too little space on {parent}", file=sys.stderr)
+                    continue
+                for number in range(options.repeat):
+                    print(f"measuring {content} on {staging}, {number + 1} of {options.repeat}", file=sys.stderr)
+                    folder = Path(used.enter_context(tempfile.TemporaryDirectory(prefix="trainseal-bench-", dir=parent)))
+                    for command, run in measure_round(folder, count, size):
                         raw.setdefault((staging, content, command), []).append(run)
-                limits.measure(seconds)
+                    empty(folder)
+                    limits.measure(seconds)
 
     sizes = {content: count * size for content, count, size in cases}
     measured = [judge(*key, runs, sizes[key[1]], limits) for key, runs in raw.items()]
@@ -116,7 +119,7 @@ def measure_round(folder, count, size):
     make_content(first_out / "pht_results", count, size)
     os.sync()  # what was just written is not to slow down what is measured
     yield "post-run", measure(first.command("post-run", f"folder:{train}", "--results", first_out), first)
-    shutil.rmtree(first_out)
+    empty(first_out)
     os.sync()
     yield "pre-run", measure(second.command("pre-run", f"folder:{train}", "--out", second_out), second)
     check_content(second_out / "pht_results", count, size)
@@ -159,6 +162,14 @@ def make_content(folder, count, size):
         with open(path, "wb", buffering=0) as file:
             for offset in range(0, size, MIB):
                 file.write(memoryview(PATTERN)[: min(MIB, size - offset)])
+
+
+def empty(folder):
+    """Frees the space that files below `folder` take, and leaves them there until everything is measured: after many
+    files were deleted, ext4 steps around their inodes for a minute and is slow to make others."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            os.truncate(path, 0)
 
 
 def check_content(folder, count, size):
