@@ -226,7 +226,12 @@ Result<void> wipe(Station& station, const std::optional<std::string>& out, bool 
     return {};
   }
   Step step(station.observer, "wipe");
-  TRY_DO(remove_out_folder(station.state, *out, {}));
+  if (auto removed = remove_out_folder(station.state, *out, {}); !removed) {
+    Error error = std::move(removed).error();
+    error.what = text("train ", quoted(report.train.id), " is signed and sealed in ", report.sealed,
+                      ", but its plaintext is not deleted: ", error.what);
+    return fail(std::move(error));
+  }
   report.wiped = true;
   step.succeeded();
   return {};

@@ -94,6 +94,16 @@ class RefusedWithTrust(TamperedTest):
                 for sections in (None, ["creators"], ["builders"]):
                     self.assert_refused(self.pre_run(case, station=self.with_trust(name, sections)), code)
 
+    def test_statements_that_trust_demands_and_nobody_can_check(self):
+        stop = self.basic.stops[1]
+        for demanded, code in ((["station_1"], "statement_invalid"), (["station_2", "station_3"], None), ([], None)):
+            with self.subTest(demanded=demanded):
+                station = self.basic.station(stop.station)
+                station.trust({"attest": demanded, "masters": ["sha256:" + "0" * 64]})
+                outcome = station.run("verify", stop.received.opt)
+                self.assertEqual(outcome.code, code, str(outcome))
+                self.assertIn("masters", " ".join(outcome.report["warnings"]))
+
     def test_trust_does_not_change_what_else_is_refused(self):
         for name, code in REFUSED.items():
             with self.subTest(case=name):

@@ -1,4 +1,4 @@
-"""Folders that an operator mixes up: nothing is signed that was not meant, and no plaintext lies where it could travel on."""
+"""Folders and files that an operator mixes up: nothing is signed that was not meant, and no plaintext lies where it could travel on."""
 import unittest
 
 from support import scratch, vectors
@@ -67,6 +67,25 @@ class WrongFolders(TrainsealTest):
         outcome = self.assert_done(station.run("post-run", folder, "--results", moved, "--wipe"))
         self.assertIn(str(moved), " ".join(outcome.report["warnings"]))
         self.assertFalse(moved.exists())
+
+    def test_a_wipe_that_is_refused_says_that_the_train_is_sealed(self):
+        station = self.train.station(self.stop.station)
+        folder, out = self.released(station)
+        (out / "notes.txt").write_text("mine")
+        error = self.assert_refused(station.run("post-run", folder, "--results", out, "--wipe"), "store_failed")
+        self.assertIn("is signed and sealed", error["message"])
+        self.assertIn("notes.txt", error["message"])
+        self.assertTrue((out / "pht_train").exists())
+        self.assert_passes(folder, completed=2, previous=[self.stop.received.opt], **self.train.judge_keys())
+
+    def test_a_picture_replaces_nothing(self):
+        station = self.train.station(self.stop.station)
+        folder = self.copy_of_train()
+        before = scratch.snapshot(folder.parent)
+        self.assert_refused(station.run("inspect", folder, "--html", folder / "train_config.json"), "store_failed")
+        self.assertEqual(scratch.snapshot(folder.parent), before)
+        self.assert_done(station.run("inspect", folder, "--html", folder.parent / "journey.html"))
+        self.assertIn("station_2", (folder.parent / "journey.html").read_text())
 
     def test_plaintext_inside_of_a_train(self):
         station = self.train.station(self.stop.station)

@@ -115,6 +115,14 @@ void describe_inspection(Report& report, const Inspection& train) {
   report.line("Nothing of this has been checked: `trainseal verify` does.");
 }
 
+/// A picture replaces nothing: the name may be that of a train's own file.
+Result<void> write_new_file(const std::string& file, const std::string& content) {
+  auto created = create_file(file, as_bytes(content), 0644, ErrorCode::store_failed);
+  if (!created && created.error().hint.empty())
+    created.error().hint = "name a new file in a folder that is there; nothing is replaced";
+  return created;
+}
+
 Result<Report> run_inspect(Context& context, const InspectOptions& options) {
   TRY(const auto desk, Desk::open(context, Desk::StateUse::none));
   TRY(const auto view, open_view(options.train));
@@ -123,7 +131,7 @@ Result<Report> run_inspect(Context& context, const InspectOptions& options) {
   report.fields = inspection_json(train);
   describe_inspection(report, train);
   if (options.html) {
-    TRY_DO(replace_file(*options.html, as_bytes(journey_page(train)), 0644, ErrorCode::store_failed));
+    TRY_DO(write_new_file(*options.html, journey_page(train)));
     report.fields["html"] = *options.html;
     report.line(text("The picture of the journey is in ", *options.html));
   }
@@ -146,7 +154,8 @@ void add_look_commands(CommandTable& table) {
       table.add("inspect", "Show a train: route, who has signed, what is inside",
                 [inspecting](Context& context) { return run_inspect(context, *inspecting); });
   inspect_command.add_option("TRAIN", inspecting->train, "The train")->required();
-  inspect_command.add_option("--html", inspecting->html, "Write a picture of the journey")->type_name("FILE");
+  inspect_command.add_option("--html", inspecting->html, "Write a picture of the journey into a new file")
+      ->type_name("FILE");
 }
 
 }  // namespace trainseal::cli

@@ -65,6 +65,25 @@ Result<void> check_user_key(const TrainConfig& config, std::size_t completed, Tr
               "Somebody has changed one of the two. Fetch the train again, or ask the station before yours.");
 }
 
+/// What trust asks for and this version cannot check must not pass for checked (PROTOCOL §7).
+Result<void> check_what_trust_demands(Station& station, const TrainConfig& config, std::size_t completed) {
+  if (station.trust.masters) {
+    station.observer.warning(
+        "trust names masters, but a train in a folder has no image: what it is built on is not checked");
+  }
+  const auto demanded = station.trust.attest.value_or(std::vector<std::string>());
+  for (std::size_t stop = 0; stop < completed; ++stop) {
+    const std::string id = config->route[stop].station.text();
+    if (std::ranges::find(demanded, id) == demanded.end()) continue;
+    return fail(
+        ErrorCode::statement_invalid,
+        text("trust demands a seal statement of station ", quoted(id),
+             ", and this version cannot check statements"),
+        "Run the train with a version that can, or take the station out of \"attest\" in the trust file.");
+  }
+  return {};
+}
+
 Result<void> check_previous(Station& station, const TrainConfig& config,
                             const std::vector<TrainView*>& previous) {
   for (TrainView* stage : previous) {
@@ -101,6 +120,7 @@ Result<CheckedConfig> check_publicly(Station& station, TrainView& train, Turn tu
     station.observer.warning(
         "the train carries seal statements, which this version passes on but does not check");
   }
+  TRY_DO(check_what_trust_demands(station, config, completed));
   TRY_DO(check_previous(station, config, previous));
   signatures.succeeded();
   return CheckedConfig{std::move(config), std::move(bytes), completed, std::move(statements)};
