@@ -65,6 +65,14 @@ std::optional<std::pair<std::string, std::string>> find_typo(const Names& words,
   return std::nullopt;
 }
 
+/// The word in a command's place, behind the name of its group; none if there is no word there.
+std::optional<std::string> word_in_place_of_command(const Names& words, const CLI::App& group, bool is_root) {
+  const auto name = std::ranges::find(words, group.get_name());
+  const auto word = is_root ? words.begin() : name == words.end() ? name : std::next(name);
+  if (word == words.end() || word->starts_with('-')) return std::nullopt;
+  return *word;
+}
+
 /// CLI11's complaint as a sentence of ours: small at the front, no stop, on one line.
 std::string sentence_of(const CLI::ParseError& error) {
   std::string what = error.what();
@@ -86,8 +94,10 @@ Error usage_error(const CLI::ParseError& error, const CLI::App& app, const CLI::
               text("did you mean ", typo->second, "? ", help),
               {},
               {}};
+    const auto unknown = word_in_place_of_command(words, parsed, &parsed == &app);
     return {ErrorCode::usage,
-            text(command.empty() ? "trainseal" : command, " lacks its command"),
+            unknown ? text("there is no command ", quoted(*unknown))
+                    : text(command.empty() ? "trainseal" : command, " lacks its command"),
             text("give one of: ", listed(commands, commands.size()), "; ", help),
             {},
             {}};

@@ -50,12 +50,14 @@ Result<void> OutFolder::release(VerifiedTrain train, const JournalCompletion& co
 
 Result<std::unique_ptr<TrainView>> open_out_folder(const std::filesystem::path& path) {
   TRY(FolderTree tree, open_tree(path));
-  if (!exists_at(tree.root(), std::string(folder_name(Part::results)))) {
-    return fail(ErrorCode::store_failed,
-                text(quoted(tree.path().string()), " is not a folder that pre-run made: it holds no ",
-                     folder_name(Part::results)),
-                "Nothing was signed. Give --results the folder that pre-run --out made, the one above "
-                "pht_results.");
+  const bool is_train = exists_at(tree.root(), std::string(kConfigName));
+  if (is_train || !exists_at(tree.root(), std::string(folder_name(Part::results)))) {
+    return fail(
+        ErrorCode::store_failed,
+        text(quoted(tree.path().string()), " is not a folder that pre-run made: it holds ",
+             is_train ? text("a train, with its ", kConfigName) : text("no ", folder_name(Part::results))),
+        "Nothing was signed. Give --results the folder that pre-run --out made, the one above "
+        "pht_results.");
   }
   return std::make_unique<FolderView>(std::move(tree));
 }

@@ -414,6 +414,12 @@ class Calls(OperatorTest):
             with self.subTest(arguments=arguments):
                 self.assert_refused(station.run(*arguments), "usage")
 
+    def test_commands_that_there_are_not(self):
+        station = self.station()
+        for arguments in (["frobnicate", "/x"], ["key", "frobnicate"], ["--json", "key", "frobnicate"]):
+            with self.subTest(arguments=arguments):
+                self.assert_hint(station.run(*arguments), "usage", '"frobnicate"', "generate" if "key" in arguments else "pre-run")
+
     def test_trains_that_are_not_there_or_of_another_form(self):
         station = self.station()
         self.assert_hint(station.run("pre-run", "/nowhere/train"), "store_failed", "/nowhere/train")

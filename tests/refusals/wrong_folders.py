@@ -39,6 +39,12 @@ class WrongFolders(TrainsealTest):
                     self.assertIn("pht_results", error["message"])
         self.assert_done(station.run("post-run", folder, "--results", out, "--wipe"))
 
+    def test_results_from_the_sealed_train_itself(self):
+        station = self.train.station(self.stop.station)
+        folder, _ = self.released(station)
+        error = self.assert_not_sealed(station, folder, "store_failed", "--results", folder, "--wipe")
+        self.assertIn("a train", error["message"])
+
     def test_results_whose_own_folder_the_run_removed(self):
         station = self.train.station(self.stop.station)
         folder, out = self.released(station)
