@@ -1,10 +1,12 @@
 #include "pkcs11/worker/server.h"
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <csignal>
+#include <cstdio>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -372,8 +374,13 @@ void serve_tokens(UniqueFd control, const LoadModule& load) {
   std::signal(SIGALRM, SIG_DFL);
   ::prctl(PR_SET_DUMPABLE, 0);
   ::prctl(PR_SET_NAME, kWorkerCommand);
+  ::fcntl(control.get(), F_SETFD, FD_CLOEXEC);    // the module's own children are not to hold it
   auto* server = new Server(std::move(control));  // never deleted: threads of the module may outlive it
-  if (!server->start(load)) ::_exit(2);
+  if (!server->start(load)) {
+    std::fputs("trainseal: token-worker is what trainseal starts by itself, for the token's module\n",
+               stderr);
+    ::_exit(2);
+  }
   server->serve();
   server->finish();
   ::_exit(0);

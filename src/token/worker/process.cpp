@@ -52,6 +52,7 @@ class SpawnActions {
   SpawnActions& operator=(const SpawnActions&) = delete;
 
   void give(int fd, int as) { posix_spawn_file_actions_adddup2(&actions_, fd, as); }
+  void close_all_above(int fd) { posix_spawn_file_actions_addclosefrom_np(&actions_, fd + 1); }
   void open_null(int as) { posix_spawn_file_actions_addopen(&actions_, as, "/dev/null", O_RDWR, 0); }
   /// Signals as a new program expects them, whatever this thread has blocked.
   void reset_signals() {
@@ -129,6 +130,7 @@ Result<std::shared_ptr<WorkerProcess>> WorkerProcess::start(const WorkerSettings
     actions.give(STDERR_FILENO, STDOUT_FILENO);
   else
     for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) actions.open_null(fd);
+  actions.close_all_above(kWorkerFd);
   actions.reset_signals();
   pid_t pid = -1;
   if (const int failed = actions.spawn(pid, settings.program); failed != 0)

@@ -18,9 +18,19 @@ std::chrono::milliseconds pause_after(unsigned failures) {
 
 }  // namespace
 
+std::shared_lock<std::shared_mutex> WorkerSupervisor::among_others() {
+  const std::scoped_lock gate(gate_);
+  return std::shared_lock(calls_);
+}
+
+std::unique_lock<std::shared_mutex> WorkerSupervisor::alone() {
+  const std::scoped_lock gate(gate_);
+  return std::unique_lock(calls_);
+}
+
 Result<void> WorkerSupervisor::run(Again again, const std::function<CallResult(WorkerProcess&)>& work) {
   {
-    const std::shared_lock lock(calls_);
+    const auto lock = among_others();
     TRY(const Process process, living());
     auto result = work(*process);
     note(process, result);
@@ -28,7 +38,7 @@ Result<void> WorkerSupervisor::run(Again again, const std::function<CallResult(W
     if (again == Again::forbidden || result.error().kind != CallFailure::Kind::ended)
       return fail(std::move(result).error().error);
   }
-  const std::unique_lock alone(calls_);
+  const auto lock = alone();
   TRY(const Process process, living());
   auto result = work(*process);
   note(process, result);

@@ -29,10 +29,13 @@ class WorkerSupervisor {
 
  private:
   using Process = std::shared_ptr<WorkerProcess>;
+  std::shared_lock<std::shared_mutex> among_others();
+  std::unique_lock<std::shared_mutex> alone();
   Result<Process> living();
   void note(const Process& process, const CallResult& result);
 
   const WorkerSettings settings_;
+  std::mutex gate_;          ///< held by a call that waits to be alone: no further ones begin
   std::shared_mutex calls_;  ///< shared by ordinary calls; a call that is repeated is alone
   std::mutex mutex_;
   Process process_;
