@@ -54,14 +54,20 @@ constexpr std::array<std::uint8_t, 3> kExponent = {1, 0, 1};
 
 using Value = std::optional<Bytes>;
 
+/// NSS takes a larger buffer for a number as one that is too small.
+std::size_t room_for(CK_ATTRIBUTE_TYPE type) {
+  return type == CKA_KEY_TYPE ? sizeof(CK_ULONG) : kMaxAttributeBytes;
+}
+
 /// The attributes' values; what the token does not answer is absent.
 CkResult<std::vector<Value>> read_attributes(const ObjectSession& at, CK_OBJECT_HANDLE object,
                                              std::span<const CK_ATTRIBUTE_TYPE> types) {
-  std::vector<Bytes> buffers(types.size(), Bytes(kMaxAttributeBytes));
+  std::vector<Bytes> buffers;
   std::vector<CK_ATTRIBUTE> attributes;
-  attributes.reserve(types.size());
-  for (std::size_t i = 0; i < types.size(); ++i)
-    attributes.push_back({types[i], buffers[i].data(), buffers[i].size()});
+  for (const CK_ATTRIBUTE_TYPE type : types) {
+    buffers.emplace_back(room_for(type));
+    attributes.push_back({type, buffers.back().data(), buffers.back().size()});
+  }
   const CK_RV rv = at.functions.C_GetAttributeValue(at.session, object, attributes.data(), attributes.size());
   const bool some_missing =
       rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_SENSITIVE || rv == CKR_BUFFER_TOO_SMALL;
@@ -75,7 +81,7 @@ CkResult<std::vector<Value>> read_attributes(const ObjectSession& at, CK_OBJECT_
       const auto one = read_attributes(at, object, types.subspan(i, 1));
       if (!one) return one;
       values[i] = one->front();
-    } else if (attributes[i].ulValueLen <= kMaxAttributeBytes) {
+    } else if (attributes[i].ulValueLen <= buffers[i].size()) {
       buffers[i].resize(attributes[i].ulValueLen);
       values[i] = std::move(buffers[i]);
     }
