@@ -80,9 +80,28 @@ Error import_error(const CkFailure& failure, const std::string& purpose) {
   return {
       ErrorCode::mechanism_refused,
       text(purpose, ": it takes no private keys from outside"),
-      "make a new key with `trainseal key generate` and register its public half with the central service",
+      "make a new key with `trainseal key generate` and register its public half with the central service; "
+      "some vendors have a tool of their own for keys from outside, e.g. `tpm2_ptool import` for a TPM",
       failure.str(),
       {}};
+}
+
+/// Tokens have many codes for a size that they do not make. What they say of their sizes is asked only here,
+/// to explain a failure.
+Error generation_error(const ObjectSession& at, const CkFailure& failure, unsigned bits,
+                       const std::string& purpose) {
+  CK_MECHANISM_INFO range{};
+  const CK_RV rv = at.functions.C_GetMechanismInfo(at.token.slot_id, CKM_RSA_PKCS_KEY_PAIR_GEN, &range);
+  const auto makes = [&](CK_ULONG size) { return range.ulMinKeySize <= size && size <= range.ulMaxKeySize; };
+  if (rv != CKR_OK || makes(bits)) return error_of(failure, purpose);
+  const auto largest = std::find_if(kKeyBits.rbegin(), kKeyBits.rend(), makes);
+  return {ErrorCode::mechanism_refused,
+          text(purpose, " of ", bits, " bits: it makes RSA keys of ", range.ulMinKeySize, " to ",
+               range.ulMaxKeySize, " bits"),
+          largest == kKeyBits.rend() ? "use another token: trains need 2048, 3072 or 4096 bits"
+                                     : text("try --bits ", *largest),
+          failure.str(),
+          {}};
 }
 
 }  // namespace
@@ -216,7 +235,7 @@ Result<KeyInfo> CryptokiToken::generate_key(const KeyName& name, unsigned bits) 
   return write(reason, [&](const ObjectSession& at) -> Result<KeyInfo> {
     TRY(const KeyName full_name, free_name(at, name));
     const auto pair = generate_pair(at, full_name, bits);
-    if (!pair) return fail(error_of(pair.error(), reason));
+    if (!pair) return fail(generation_error(at, pair.error(), bits, reason));
     auto checked = checked_pair(at, *pair, true);
     if (checked) return std::move(checked->info);
     return fail(without_pair(at, *pair, std::move(checked).error()));
