@@ -40,6 +40,10 @@ Error with_record(Error error, PinLedger& ledger, const std::string& serial, con
         recorded.error().what);
     return error;
   }
+  if (error.code == ErrorCode::pin_locked) {
+    error.hint += "; afterwards run `trainseal token forget-failed-pin`";
+    return error;
+  }
   error.hint = text(
       "put the right PIN into ", source,
       "; trainseal does not use it again until it changes or `trainseal token forget-failed-pin` is run");
