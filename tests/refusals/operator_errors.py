@@ -131,7 +131,7 @@ class Keys(OperatorTest):
         station = Party("station", token, self.stop.station)
         subprocess.run(["softhsm2-util", "--import", self.train.stops[0].key_file, "--token", token.label, "--label", "station",
                         "--id", "77", "--pin", PIN, "--force"],
-                       env={"PATH": os.environ["PATH"], "SOFTHSM2_CONF": str(token.config)}, check=True, capture_output=True)
+                       env={"PATH": os.environ["PATH"], **token.environment}, check=True, capture_output=True)
         self.assert_hint(self.pre_run(station), "key_ambiguous", "station")
 
     def test_another_stations_key(self):

@@ -85,7 +85,7 @@ class MemoryAfterUse(TrainsealTest):
 
     def setUp(self):
         self.station = self.basic.station(self.stop.station)
-        self.station.env["SOFTHSM2_CONF"] = str(self.token.config)
+        self.station.env |= self.token.environment
         self.station.configure(token={"keys": self.token.keys, "pin_file": str(self.token.pin_file)})
         self.record = self.fresh("record") / "record"
         self.train = scratch.copy(self.stop.received.opt, self.fresh("train") / "opt")

@@ -29,6 +29,10 @@ class Key:
         train = vectors.train(self.train)
         return {"creator": train.creator_key, "builder": train.builder_key}.get(self.role) or train.stop_of(self.role).key_file
 
+    def party(self, name, station=None, **settings):
+        """Somebody who has this key, with a home of their own."""
+        return Party(name, self.token, station, **settings)
+
 
 def keys_of_sizes(sizes):
     """One key for each size, no key twice."""
@@ -37,15 +41,17 @@ def keys_of_sizes(sizes):
 
 
 class OwnTrain:
-    """A train from its proposal to its end. `keys`: one for each stop; `files`: name in bytes → content."""
+    """A train from its proposal to its end. `keys`: one for each stop; `files`: name in bytes → content. A key has `party`,
+    and a `file` for the referee or None."""
 
-    def __init__(self, test, keys, files, stations=None, query=None, listed=None, creator_id=42, train_rules=None):
+    def __init__(self, test, keys, files, stations=None, query=None, listed=None, creator_id=42, train_rules=None,
+                 creator_key=Key("basic", "creator"), builder_key=Key("basic", "builder")):
         self.test = test
         self.home = test.fresh("own")
         self.keys = keys
         self.rules = train_rules or {}
         self.stations = stations or [str(index + 1) for index in range(len(keys))]
-        self.creator_key, self.builder_key = Key("basic", "creator"), Key("basic", "builder")
+        self.creator_key, self.builder_key = creator_key, builder_key
         self.files = self.home / "files"
         self.files.mkdir()
         write_files(self.files, files)
@@ -63,18 +69,18 @@ class OwnTrain:
         self.earlier = []
 
     def station(self, index, **settings):
-        return Party("station", self.keys[index].token, self.stations[index], train=self.rules, **settings)
+        return self.keys[index].party("station", self.stations[index], train=self.rules, **settings)
 
     def creator(self):
-        return Party("creator", self.creator_key.token, train=self.rules)
+        return self.creator_key.party("creator", train=self.rules)
 
     def builder(self):
-        return Party("builder", self.builder_key.token, train=self.rules)
+        return self.builder_key.party("builder", train=self.rules)
 
     def propose(self):
         """The creator's part; returns the outcome. The proposal is in `proposal.json`."""
         for index, key in enumerate(self.keys):
-            Party("keys", key.token).export_key(self.home / f"station-{index}.pem")
+            key.party("keys").export_key(self.home / f"station-{index}.pem")
         (self.home / "spec.json").write_text(json.dumps(self.spec))
         return self.creator().run("propose", self.home / "spec.json", "--files", self.files,
                                   "--out", self.home / "proposal.json")
@@ -91,10 +97,10 @@ class OwnTrain:
 
     def judge(self, completed, results=None):
         """The referee on the sealed train, with everybody's keys and all earlier stages."""
-        readers = range(len(self.keys)) if completed else range(1)
+        readers = self.keys if completed else self.keys[:1]
+        keys = {station: key.file for station, key in zip(self.stations, readers) if key.file}
         self.test.assert_passes(self.train, completed=completed, previous=self.earlier, plain_train=self.files,
-                                plain_results=results, keys={self.stations[index]: self.keys[index].file for index in readers},
-                                creator_key=self.creator_key.file)
+                                plain_results=results, keys=keys, creator_key=self.creator_key.file)
 
     def visit(self, index, results, out=False):
         """One stop's turn: release, a run that leaves exactly `results` (name → content), sealing; all of it judged."""

@@ -1,9 +1,10 @@
-"""Those who take part in a train's journey, each with a SoftHSM token, settings and a state folder, and the program that they run."""
+"""Those who take part in a train's journey, each with a token, settings and a state folder, and the program that they run."""
 import json
 import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from support import scratch
 
@@ -40,11 +41,11 @@ def environment(home):
             "HOME": str(home), "TMPDIR": str(temporary)}
 
 
-def run(arguments, env, timeout=120, json_report=True, stdin=subprocess.DEVNULL):
-    """Runs the program with `--json` and reads its report."""
+def run(arguments, env, timeout=120, json_report=True, stdin=subprocess.DEVNULL, enter=()):
+    """Runs the program with `--json` and reads its report. `enter`: a command that runs it where its token is."""
     arguments = [os.fsencode(argument) for argument in arguments]
-    done = subprocess.run([os.fsencode(PROGRAM), *arguments, *([b"--json"] if json_report else [])], env=env, stdin=stdin,
-                          capture_output=True, timeout=timeout)
+    command = [*map(os.fsencode, [*enter, PROGRAM]), *arguments, *([b"--json"] if json_report else [])]
+    done = subprocess.run(command, env=env, stdin=stdin, capture_output=True, timeout=timeout)
     report = {}
     if json_report and done.stdout.strip():
         try:
@@ -54,30 +55,28 @@ def run(arguments, env, timeout=120, json_report=True, stdin=subprocess.DEVNULL)
     return Outcome(arguments, done.returncode, report, done.stdout, done.stderr)
 
 
-class Token:
-    """A SoftHSM token in a store of its own."""
+class AnyToken:
+    """A token: how its module is named and reached, its PIN, and the keys that were put on it."""
 
-    def __init__(self, label="pht", pin=PIN):
+    settings = {}  # of `token`: the module and what it needs
+    environment = {}
+    enter = ()  # see `run`
+
+    def __init__(self, label, pin=PIN):
         self.label = label
         self.pin = pin
         self.folder = scratch.fresh("token")
-        (self.folder / "tokens").mkdir()
-        self.config = self.folder / "softhsm2.conf"
-        self.config.write_text(f"directories.tokendir = {self.folder}/tokens\nobjectstore.backend = file\n"
-                               "log.level = ERROR\nslots.removable = false\n")
         self.pin_file = self.folder / "pin"
         self.pin_file.write_text(pin)
         self.pin_file.chmod(0o600)
         self.keys = []
-        subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", SO_PIN, "--pin", pin],
-                       env={"PATH": os.environ["PATH"], "SOFTHSM2_CONF": str(self.config)}, check=True, capture_output=True)
 
     @property
     def uri(self):
-        return f"pkcs11:token={self.label}"
+        return f"pkcs11:token={quote(self.label)}"
 
     def key_uri(self, label):
-        return f"pkcs11:token={self.label};object={label};type=private"
+        return f"{self.uri};object={label};type=private"
 
     def _key_command(self, *arguments):
         maker = Party("keys", self, uris=[])
@@ -104,6 +103,28 @@ class Token:
         return self.keys[-1]
 
 
+def make_softhsm_token(folder, label, pin):
+    """Makes a SoftHSM token below `folder`; returns the environment in which its module finds it."""
+    (folder / "tokens").mkdir()
+    config = folder / "softhsm2.conf"
+    config.write_text(f"directories.tokendir = {folder}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n"
+                      "slots.removable = false\n")
+    environment = {"SOFTHSM2_CONF": str(config)}
+    subprocess.run(["softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", SO_PIN, "--pin", pin],
+                   env={"PATH": os.environ["PATH"], **environment}, check=True, capture_output=True)
+    return environment
+
+
+class Token(AnyToken):
+    """A SoftHSM token in a store of its own."""
+
+    settings = {"module": SOFTHSM}
+
+    def __init__(self, label="pht", pin=PIN):
+        super().__init__(label, pin)
+        self.environment = make_softhsm_token(self.folder, label, pin)
+
+
 class Party:
     """A station, a creator or a builder: a home folder with settings and state, and somebody's token."""
 
@@ -119,8 +140,8 @@ class Party:
         if station is not None:
             self.settings["station"] = str(station)
         if token is not None:
-            self.env["SOFTHSM2_CONF"] = str(token.config)
-            self.settings["token"] = {"module": SOFTHSM, "keys": list(token.keys if uris is None else uris),
+            self.env |= token.environment
+            self.settings["token"] = {**token.settings, "keys": list(token.keys if uris is None else uris),
                                       "pin_file": str(token.pin_file)}
         self.configure(**settings)
 
@@ -142,7 +163,8 @@ class Party:
         self.configure(trust=str(path))
 
     def run(self, *arguments, env=None, **options):
-        return run(arguments, {**self.env, **(env or {})}, **options)
+        enter = self.token.enter if self.token is not None else ()
+        return run(arguments, {**self.env, **(env or {})}, enter=enter, **options)
 
     def export_key(self, pem_file, uri=None):
         """Writes the public key as PEM text; returns the path."""
