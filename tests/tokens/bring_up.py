@@ -71,6 +71,7 @@ class TokenKind(AnyToken):
     sizes = (2048, 3072, 4096)  # RSA keys that it generates
     imports = True  # takes keys by `trainseal key import`
     says_local = True  # CKA_LOCAL of a generated key
+    imported_never_left = False  # what it claims of an imported key by ALWAYS_SENSITIVE and NEVER_EXTRACTABLE
     # How the direct backend has to find each operation.
     paths = {"unwrap": "native", "sign_protocol": "native", "sign_statement": "native", "sign_pkcs1": "native"}
     wrong_pins_that_lock = None

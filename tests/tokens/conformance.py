@@ -143,6 +143,8 @@ class KeyManagement(ConformanceTest):
                     continue
                 imported = self.assert_done(outcome).report["key"]
                 self.assertEqual((imported["sensitive"], imported["extractable"], imported["local"]), (True, False, False))
+                claimed = (imported["always_sensitive"], imported["never_extractable"])
+                self.assertEqual(claimed, (self.token.imported_never_left,) * 2)
                 public_key = serialization.load_pem_private_key(pem.read_bytes(), None).public_key()
                 self.assertEqual(imported["fingerprint"], fingerprint_of(public_key))
                 self.assert_done(Party("owner", self.token, uris=[imported["uri"]]).run("token", "probe"))

@@ -14,6 +14,7 @@ NAMESPACE = Path(__file__).with_name("opencryptoki-namespace.sh")
 class Opencryptoki(TokenKind):
     needs = (MODULE, "/usr/sbin/pkcsslotd", "/usr/sbin/pkcsconf")
     settings = {"module": MODULE}
+    imported_never_left = True
     wrong_pins_that_lock = 3
     tries_until_warned = 2
 

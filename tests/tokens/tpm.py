@@ -41,7 +41,7 @@ class Tpm(TokenKind):
         self.store = self.folder / "store"
         self.store.mkdir()
         self.environment = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={self.folder}/bus", "TPM2_PKCS11_STORE": str(self.store),
-                            "TPM2_PKCS11_TCTI": TCTI, "TPM2TOOLS_TCTI": TCTI, "TPM2_PKCS11_LOG_LEVEL": "0"}
+                            "TPM2_PKCS11_TCTI": TCTI, "TPM2TOOLS_TCTI": TCTI}
         self.tool_environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), **self.environment}
         self.start_bus()
         self.start_resource_manager(self.start_tpm())
