@@ -20,9 +20,18 @@ struct ModuleSettings {
   std::chrono::milliseconds deadline{10'000};  ///< how long an operation waits for a free session
 };
 
-/// Loads the module for use through our own sessions: the direct backend of TOKENS.md. A process opens a
-/// module once. `cache` outlives the module. `token_unavailable` if the file is missing, cannot be loaded or
-/// is no PKCS #11 module.
+// The two ways to speak to a module. One process uses one of them: libp11 ends sessions that are not its own.
+// `cache` outlives the module, and a process opens a module once. `token_unavailable` if the file is missing,
+// cannot be loaded or is no PKCS #11 module.
+
+/// Through our own sessions: everything that a token offers, key management, and recovery of what is lost.
 Result<std::shared_ptr<TokenModule>> open_cryptoki(ModuleSettings settings, TrialCache& cache);
+
+/// Through libp11, for those who standardise on it (docs/decisions/0005): raw RSA and PKCS#1 v1.5 only, the
+/// other paddings in software; no key management (`usage`); no attributes of keys; at most 16 sessions,
+/// whatever the settings say. Of a token, firmware and library version stay empty. Nothing is recovered:
+/// after `token_failed` or `token_unavailable` the process has to be replaced, and a call may never return,
+/// so that somebody has to keep a deadline.
+Result<std::shared_ptr<TokenModule>> open_libp11(ModuleSettings settings, TrialCache& cache);
 
 }  // namespace trainseal

@@ -1,23 +1,13 @@
-#include <algorithm>
-#include <array>
 #include <thread>
 
 #include "base/text.h"
 #include "pkcs11/direct/token.h"
+#include "pkcs11/start.h"
 
 namespace trainseal {
 namespace {
 
 constexpr auto kPauseAfterFailedRecovery = std::chrono::seconds(1);
-
-/// True if C_Login failed before it compared the PIN, so that no try of it was used up.
-bool pin_was_not_compared(CK_RV rv) {
-  constexpr std::array<CK_RV, 8> kBefore = {CKR_USER_PIN_NOT_INITIALIZED, CKR_SESSION_HANDLE_INVALID,
-                                            CKR_SESSION_CLOSED,           CKR_DEVICE_REMOVED,
-                                            CKR_TOKEN_NOT_PRESENT,        CKR_TOKEN_NOT_RECOGNIZED,
-                                            CKR_SLOT_ID_INVALID,          CKR_CRYPTOKI_NOT_INITIALIZED};
-  return std::ranges::find(kBefore, rv) != kBefore.end();
-}
 
 }  // namespace
 
@@ -55,7 +45,7 @@ CkResult<TokenInfo> CryptokiToken::read_info() {
 }
 
 Result<TokenInfo> CryptokiToken::info() {
-  const CryptokiModule::Operation operation(*module_);
+  const auto operation = module_->operation();
   auto info = read_info();
   if (!info) return fail(error_of(info.error(), purpose("does not answer")));
   return *std::move(info);
@@ -92,14 +82,6 @@ Result<void> CryptokiToken::log_in(std::optional<Pin> pin) {
   return done;
 }
 
-bool CryptokiToken::may_repeat(const CkFailure& failure) const {
-  if (failure.function != "C_Login") return is_passing(failure);
-  // A token may count a PIN as wrong and answer with a general error. SoftHSM counts nothing, and it is the
-  // one that needs the repetition.
-  return pin_was_not_compared(failure.rv) ||
-         (is_passing(failure) && info_.manufacturer.starts_with("SoftHSM"));
-}
-
 Result<void> CryptokiToken::start_log_in() {
   for (unsigned attempt = 0;; ++attempt) {
     const auto info = read_info();
@@ -114,7 +96,7 @@ Result<void> CryptokiToken::start_log_in() {
       done = std::unexpected(info.error());
     }
     if (done) return {};
-    if (!may_repeat(done.error()) || attempt + 1 == kStartAttempts)
+    if (!may_start_again(done.error(), info_) || attempt + 1 == kStartAttempts)
       return fail(error_of(done.error(), purpose("refuses the log-in")));
     close_sessions();
     if (module_->has_users()) {
@@ -152,7 +134,7 @@ CkResult<void> CryptokiToken::rebuild(FailureClass failure) {
     if ((failure == FailureClass::device && !restarted) || attempt > 0)
       ready = module_->initialize_again(attempt);
     if (ready) ready = come_back();
-    if (ready || !may_repeat(ready.error()) || attempt + 1 == kMaxTries) return ready;
+    if (ready || !may_start_again(ready.error(), info_) || attempt + 1 == kMaxTries) return ready;
     close_sessions();
   }
 }
@@ -166,7 +148,7 @@ CkResult<void> CryptokiToken::come_back() {
   // At a PIN pad a person has to come; and a token that counts wrong PINs is not asked again and again.
   CkResult<void> done = std::unexpected(CkFailure{"C_Login", CKR_USER_NOT_LOGGED_IN});
   if (pin_ && check_pin_flags(*info)) done = send_log_in();
-  if (done || may_repeat(done.error())) return done;
+  if (done || may_start_again(done.error(), info_)) return done;
   logged_in_ = false;
   pin_.reset();
   return done;

@@ -1,58 +1,39 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <shared_mutex>
 #include <string>
 #include <vector>
 
-#include "base/file.h"
 #include "base/result.h"
 #include "pkcs11/backend.h"
 #include "pkcs11/cryptoki.h"
+#include "pkcs11/start.h"
+#include "pkcs11/use_lock.h"
 #include "token/token.h"
 
 namespace trainseal {
 
 class CryptokiToken;
 
-/// Keeps other starts on this machine away: SoftHSM rewrites its token's file at each log-in, and a process
-/// that starts at that moment finds no token (TOKENS.md rule 12). The lock is on the module's file, which
-/// everybody who loads it can open. Waiting is bounded: where somebody else holds the lock for long, the
-/// start goes on without it and repeats itself where it fails.
-class StartLock {
- public:
-  explicit StartLock(const std::filesystem::path& module);
-
- private:
-  UniqueFd file_;
-};
-
 /// A PKCS #11 module in this process: the only owner of C_Initialize and C_Finalize. Operations hold
 /// `operation`, whatever ends sessions or log-ins holds `alone` (TOKENS.md rule 3).
 class CryptokiModule final : public TokenModule, public std::enable_shared_from_this<CryptokiModule> {
  public:
   CryptokiModule(ModuleSettings settings, const CK_FUNCTION_LIST& functions, TrialCache& cache)
-      : settings_(std::move(settings)), functions_(functions), cache_(cache) {}
+      : settings_(std::move(settings)), functions_(functions), cache_(cache), in_use_(settings_.serialize) {}
   ~CryptokiModule() override;
 
   Result<std::vector<TokenInfo>> tokens() override;
   Result<std::shared_ptr<Token>> token(const Uri& uri) override;
 
-  /// Held by an operation on a token; alone where the settings want one call at a time.
-  class Operation {
-   public:
-    explicit Operation(CryptokiModule& module);
-
-   private:
-    std::shared_lock<std::shared_mutex> shared_;
-    std::unique_lock<std::shared_mutex> alone_;
-  };
-  [[nodiscard]] std::unique_lock<std::shared_mutex> alone() { return std::unique_lock(in_use_); }
+  [[nodiscard]] UseLock::Operation operation() { return in_use_.operation(); }
+  [[nodiscard]] std::unique_lock<std::shared_mutex> alone() { return in_use_.alone(); }
 
   const CK_FUNCTION_LIST& functions() const { return functions_; }
   const ModuleSettings& settings() const { return settings_; }
@@ -68,17 +49,16 @@ class CryptokiModule final : public TokenModule, public std::enable_shared_from_
   void count_user(int change) { users_ += change; }
   bool has_users() const { return users_ > 0; }
   /// The slots and what they say. Under either lock.
-  CkResult<std::vector<TokenInfo>> read_tokens();
+  CkResult<std::vector<TokenInfo>> read_tokens() { return trainseal::read_tokens(functions_); }
 
  private:
   CkResult<void> initialize();
   CkResult<std::vector<TokenInfo>> start(const Uri* wanted);
-  Error start_error(const CkFailure& failure) const;
 
   ModuleSettings settings_;
   const CK_FUNCTION_LIST& functions_;
   TrialCache& cache_;
-  std::shared_mutex in_use_;
+  UseLock in_use_;
   bool initialized_ = false;
   unsigned initializations_ = 0;
   std::atomic<int> users_ = 0;
@@ -86,14 +66,6 @@ class CryptokiModule final : public TokenModule, public std::enable_shared_from_
   std::once_flag digest_once_;
   std::string digest_;
 };
-
-/// How often a start is repeated, and the pause before the repetition `attempt` (0, 1, …).
-constexpr unsigned kStartAttempts = 6;
-std::chrono::milliseconds backoff(unsigned attempt);
-
-/// True for what SoftHSM answers while another process rewrites its token's file, and for devices that wake
-/// up.
-bool is_passing(const CkFailure& failure);
 
 /// A token's sessions: opened when needed, at most so many, given to one thread at a time.
 class SessionPool {

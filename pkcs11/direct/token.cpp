@@ -5,6 +5,8 @@
 
 #include "base/random.h"
 #include "base/text.h"
+#include "pkcs11/direct/session_key.h"
+#include "pkcs11/selection.h"
 
 namespace trainseal {
 namespace {
@@ -32,24 +34,11 @@ class WriteSession {
   CK_SESSION_HANDLE session_ = CK_INVALID_HANDLE;
 };
 
-std::vector<std::string> uris_of(const std::vector<FoundKey>& keys) {
-  std::vector<std::string> uris;
-  uris.reserve(keys.size());
-  for (const FoundKey& key : keys) uris.push_back(key.info.uri);
-  return uris;
-}
-
-Error ambiguous(const std::string& what, const std::vector<FoundKey>& found) {
-  const bool same =
-      std::ranges::all_of(found, [&](const FoundKey& key) { return key.info.uri == found[0].info.uri; });
-  return {ErrorCode::key_ambiguous,
-          what,
-          same ? std::string(
-                     "they have the same label and id: give one another label with the vendor's tool, e.g. "
-                     "`pkcs11-tool`, or delete it")
-               : text("name one of them: ", listed(uris_of(found))),
-          {},
-          {}};
+std::vector<KeyInfo> infos_of(std::vector<FoundKey> keys) {
+  std::vector<KeyInfo> infos;
+  infos.reserve(keys.size());
+  for (FoundKey& key : keys) infos.push_back(std::move(key.info));
+  return infos;
 }
 
 /// True if the token does not take foreign keys, whatever it calls that.
@@ -108,7 +97,7 @@ Error generation_error(const ObjectSession& at, const CkFailure& failure, unsign
 
 template <typename Work>
 std::invoke_result_t<Work, const ObjectSession&> CryptokiToken::write(const std::string& reason, Work work) {
-  const CryptokiModule::Operation operation(*module_);
+  const auto operation = module_->operation();
   WriteSession session(module_->functions());
   const auto handle = session.open(slot_);
   if (!handle) return fail(error_of(handle.error(), reason));
@@ -118,51 +107,25 @@ std::invoke_result_t<Work, const ObjectSession&> CryptokiToken::write(const std:
 Result<std::vector<KeyInfo>> CryptokiToken::keys() {
   auto found = run([](const ObjectSession& at) { return find_private_keys(at, Uri{}); });
   if (!found) return fail(error_of(found.error(), purpose("cannot list its keys")));
-  std::vector<KeyInfo> keys;
-  for (FoundKey& key : *found) keys.push_back(std::move(key.info));
-  return keys;
+  return infos_of(*std::move(found));
 }
 
 Error CryptokiToken::no_such_key(const Uri& uri) {
-  const std::string what = text("no private key on the token ", quoted(info_.label), " matches ", uri.str());
-  const auto all = run([](const ObjectSession& at) { return find_private_keys(at, Uri{}); });
-  if (!all) return error_of(all.error(), purpose("cannot list its keys"));
-  if (uri.type && *uri.type != "private")
-    return {ErrorCode::key_not_found,
-            what,
-            text("the URI asks for type=", *uri.type, "; write type=private"),
-            {},
-            {}};
-  if (!all->empty())
-    return {ErrorCode::key_not_found, what, text("the keys that it has: ", listed(uris_of(*all))), {}, {}};
-  if (info_.login_required && !logged_in_)
-    return {ErrorCode::key_not_found,
-            what,
-            "nobody is logged in, and private keys show only after the log-in",
-            {},
-            {}};
-  return {ErrorCode::key_not_found,
-          what,
-          "it has no private key: make one with `trainseal key generate`",
-          {},
-          {}};
+  const auto all = keys();
+  return all ? trainseal::no_such_key(info_, logged_in_, uri, *all) : all.error();
 }
 
 Result<FoundKey> CryptokiToken::only_key(const Uri& uri) {
   auto found = run([&](const ObjectSession& at) { return find_private_keys(at, uri); });
   if (!found) return fail(error_of(found.error(), purpose("cannot look for a key")));
   if (found->empty()) return fail(no_such_key(uri));
-  if (found->size() > 1)
-    return fail(ambiguous(
-        text(found->size(), " keys on the token ", quoted(info_.label), " match ", uri.str()), *found));
+  if (found->size() > 1) return fail(several_keys(info_, uri, infos_of(*std::move(found))));
   return std::move(found->front());
 }
 
 Result<std::unique_ptr<TokenKey>> CryptokiToken::key(const Uri& uri) {
   TRY(FoundKey found, only_key(uri));
-  if (!found.info.public_key)
-    return fail(ErrorCode::mechanism_refused, text("the key ", found.info.uri, " is ", found.info.unusable),
-                "trains need an RSA key of 2048 bits or more");
+  if (!found.info.public_key) return fail(unusable_key(found.info));
   return std::make_unique<CryptokiKey>(shared_from_this(), std::move(found));
 }
 
@@ -175,19 +138,13 @@ Result<PublicKey> CryptokiToken::public_key(const Uri& uri) {
   const auto halves = run([&](const ObjectSession& at) { return find_public_keys(at, wanted); });
   if (!halves) return fail(error_of(halves.error(), purpose("cannot look for a public key")));
   if (halves->empty()) return fail(no_such_key(wanted));
-  if (halves->size() > 1)
-    return fail(
-        ErrorCode::key_ambiguous,
-        text(halves->size(), " public keys on the token ", quoted(info_.label), " match ", wanted.str()),
-        "name one of them by its id as well; `trainseal key list` shows them");
+  if (halves->size() > 1) return fail(several_public_keys(info_, wanted, halves->size()));
   return halves->front();
 }
 
 Result<KeyTrial> CryptokiToken::probe(const Uri& uri) {
   TRY(FoundKey found, only_key(uri));
-  if (!found.info.public_key)
-    return fail(ErrorCode::mechanism_refused, text("the key ", found.info.uri, " is ", found.info.unusable),
-                "trains need an RSA key of 2048 bits or more");
+  if (!found.info.public_key) return fail(unusable_key(found.info));
   return CryptokiKey(shared_from_this(), std::move(found)).probe();
 }
 
@@ -243,9 +200,9 @@ Result<KeyInfo> CryptokiToken::generate_key(const KeyName& name, unsigned bits) 
 }
 
 Result<void> CryptokiToken::check_imported(const ObjectSession& at, const FoundKey& key) const {
-  const KeyCall call{at.functions, at.session, key.handle, key.log_in_for_each_use, pin()};
+  SessionKey imported(at.functions, at.session, key.handle, key.log_in_for_each_use, pin());
   const auto trial = try_operation(
-      [&](KeyPath path) { return works(call, path, KeyOperation::sign_protocol, *key.info.public_key); });
+      [&](KeyPath path) { return works(imported, path, KeyOperation::sign_protocol, *key.info.public_key); });
   if (!trial) return fail(error_of(trial.error(), purpose("cannot sign with the imported key")));
   if (trial->outcome != TrialOutcome::refused) return {};
   return fail(ErrorCode::mechanism_refused,

@@ -10,7 +10,7 @@
 #include "pkcs11/cryptoki.h"
 #include "pkcs11/direct/module.h"
 #include "pkcs11/direct/objects.h"
-#include "pkcs11/direct/rsa.h"
+#include "pkcs11/tried_key.h"
 #include "token/token.h"
 
 namespace trainseal {
@@ -53,7 +53,6 @@ class CryptokiToken final : public Token, public std::enable_shared_from_this<Cr
   CkResult<void> open_keeper();
   CkResult<void> send_log_in();
   Result<void> start_log_in();
-  bool may_repeat(const CkFailure& failure) const;
   void close_sessions();
   CkResult<void> recover(unsigned seen_epoch, FailureClass failure);
   CkResult<void> rebuild(FailureClass failure);
@@ -83,33 +82,14 @@ class CryptokiToken final : public Token, public std::enable_shared_from_this<Cr
   std::chrono::steady_clock::time_point no_recovery_before_;
 };
 
-/// A private key on a token. How the token does an operation is tried when the operation is first asked for,
-/// unless the cache knows: a train that fails a public check causes no private-key operation.
-class CryptokiKey final : public TokenKey {
+/// A private key on a token.
+class CryptokiKey final : public TriedKey {
  public:
-  CryptokiKey(std::shared_ptr<CryptokiToken> token, FoundKey key);
-
-  const PublicKey& public_key() const override { return *key_.info.public_key; }
-  std::string uri() const override { return key_.info.uri; }
-  Result<SymmetricKey> unwrap(const WrappedKey& wrapped) override;
-  Result<PssSignature> sign_pss(const Digest512& digest, PssSalt salt) override;
-  Result<Pkcs1Signature> sign_pkcs1(const Digest512& message_digest) override;
-  KeyPath unwrap_path() const override;
-  KeyPath sign_path() const override;
-  KeyPath sign_pkcs1_path() const override;
-
-  /// Tries all operations anew.
-  Result<KeyTrial> probe();
+  CryptokiKey(const std::shared_ptr<CryptokiToken>& token, FoundKey key);
 
  private:
-  template <typename Work>
-  std::invoke_result_t<Work, const KeyCall&> on_key(Work work);
-  Result<KeyPath> path_of(KeyOperation operation);
-  Result<void> find_out(KeyOperation operation);
-  void remember();
-  Result<Bytes> signature(KeyOperation operation, const Digest512& digest);
-  bool can_be_a_ciphertext(const WrappedKey& wrapped) const;
-  std::string purpose(std::string_view verb) const;
+  CkResult<void> use(const std::function<CkResult<void>(RsaPrimitives&)>& work) override;
+  CkResult<CK_OBJECT_HANDLE> handle_in(const ObjectSession& at);
 
   const std::shared_ptr<CryptokiToken> token_;
   const FoundKey key_;
@@ -117,8 +97,6 @@ class CryptokiKey final : public TokenKey {
   unsigned handle_epoch_ = 0;
   CK_OBJECT_HANDLE handle_ = CK_INVALID_HANDLE;
   std::atomic<bool> pin_refused_ = false;  ///< at a log-in for one use: never tried again
-  mutable std::mutex trial_mutex_;
-  KeyTrial trial_;
 };
 
 inline constexpr int kMaxTries = 3;
@@ -129,7 +107,7 @@ std::invoke_result_t<Work, const ObjectSession&> CryptokiToken::run(Work work) {
     CkFailure failure;
     unsigned seen_epoch = 0;
     {
-      const CryptokiModule::Operation operation(*module_);
+      const auto operation = module_->operation();
       seen_epoch = epoch_;
       if (initialization_ != module_->initializations()) {
         failure = {"C_Initialize", CKR_CRYPTOKI_NOT_INITIALIZED};

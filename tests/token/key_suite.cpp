@@ -26,10 +26,12 @@ struct KeyUnderTest {
 KeyUnderTest make_key(const std::string& kind, unsigned bits) {
   if (kind == "software") return {nullptr, std::make_shared<SoftwareKey>(software_key(bits))};
   auto ready = std::make_shared<ReadyToken>();
-  const std::string pem = software_key(bits).private_pem();
-  const KeyInfo info =
-      good(ready->token->import_key({"station-3", {}}, SecretBytes::copy_of(as_bytes(pem)), {}));
-  return {ready, good(ready->token->key(uri(info.uri)))};
+  const SoftwareKey& key = software_key(bits);
+  if (with_libp11())
+    ready->hsm.add_key(key, "station-3");
+  else
+    good(ready->token->import_key({"station-3", {}}, SecretBytes::copy_of(as_bytes(key.private_pem())), {}));
+  return {ready, good(ready->token->key(uri("pkcs11:object=station-3")))};
 }
 
 bool same(const SymmetricKey& a, const SymmetricKey& b) { return std::ranges::equal(a.expose(), b.expose()); }
@@ -42,7 +44,7 @@ SymmetricKey key_of(std::size_t bytes) {
 
 }  // namespace
 
-TEST_CASE("a key unwraps what was wrapped for it, and signs what its public half verifies") {
+TEST_CASE("a key unwraps what was wrapped for it, and signs what its public half verifies", "[both]") {
   const auto kind = GENERATE("software", "softhsm");
   const auto bits = GENERATE(2048u, 3072u, 4096u);
   const auto [token, key] = make_key(kind, bits);
@@ -64,7 +66,7 @@ TEST_CASE("a key unwraps what was wrapped for it, and signs what its public half
   CHECK(key->public_key().verifies(digest, good(key->sign_pkcs1(digest))));
 }
 
-TEST_CASE("a bad ciphertext is one opaque refusal, and the key works afterwards") {
+TEST_CASE("a bad ciphertext is one opaque refusal, and the key works afterwards", "[both]") {
   const auto kind = GENERATE("software", "softhsm");
   const auto [token, key] = make_key(kind, 2048);
   const SymmetricKey secret = SymmetricKey::generate();

@@ -19,6 +19,11 @@ class RecordedToken {
   }
   ~RecordedToken() { ::unsetenv("TRAINSEAL_INTERPOSE_LOG"); }
   Token& token() { return *ready_->token; }
+  /// A key that another process put onto the token.
+  std::unique_ptr<TokenKey> key() {
+    ready_->hsm.add_key(SoftwareKey::generate(), "station-3");
+    return good(ready_->token->key(uri("pkcs11:object=station-3")));
+  }
   MemoryCache& cache() { return ready_->cache; }
   std::string log() const { return content_of(folder_.path() / "log"); }
   void forget_log() const { std::filesystem::remove(folder_.path() / "log"); }
@@ -53,11 +58,10 @@ TEST_CASE("the record shows a key made on the token, no private value asked for,
   CHECK(recorded.calls("C_Login") == 1);
 }
 
-TEST_CASE("opening a key and reading its public half does nothing with the private one") {
+TEST_CASE("opening a key and reading its public half does nothing with the private one", "[both]") {
   RecordedToken recorded;
-  const KeyInfo made = good(recorded.token().generate_key({"station-3", {}}, 2048));
-  const auto key = good(recorded.token().key(uri(made.uri)));
-  CHECK(key->public_key() == *made.public_key);
+  const auto key = recorded.key();
+  CHECK(key->public_key().bits() == 2048);
   CHECK(recorded.calls("C_SignInit") == 0);
   CHECK(recorded.calls("C_DecryptInit") == 0);
   // A ciphertext that cannot be one is refused here.
@@ -65,11 +69,10 @@ TEST_CASE("opening a key and reading its public half does nothing with the priva
   CHECK(recorded.calls("C_DecryptInit") == 0);
 }
 
-TEST_CASE("an unwrapping costs no more calls than it must, and never goes from native to raw") {
+TEST_CASE("an unwrapping costs no more calls than it must, and never goes from native to raw", "[both]") {
   RecordedToken recorded;
-  const KeyInfo made = good(recorded.token().generate_key({"station-3", {}}, 2048));
-  const auto key = good(recorded.token().key(uri(made.uri)));
-  WrappedKey wrapped = good(made.public_key->wrap(SymmetricKey::generate()));
+  const auto key = recorded.key();
+  WrappedKey wrapped = good(key->public_key().wrap(SymmetricKey::generate()));
   good(key->unwrap(wrapped));
   recorded.forget_log();
   good(key->unwrap(wrapped));
@@ -77,12 +80,12 @@ TEST_CASE("an unwrapping costs no more calls than it must, and never goes from n
   CHECK(recorded.calls("C_Decrypt") == 1);
   CHECK(recorded.calls("C_FindObjectsInit") == 0);
   CHECK(recorded.calls("C_OpenSession") == 0);
-  // After a bad one: a good one, to see that the token is well, in a new session.
+  // After a bad one: a good one, to see that the token is well, in a new session where those are ours.
   recorded.forget_log();
   wrapped.bytes[100] ^= 1;
   CHECK(bad(key->unwrap(wrapped)).code == ErrorCode::decrypt_failed);
   CHECK(recorded.calls("C_Decrypt") == 2);
-  CHECK(recorded.calls("C_OpenSession") == 1);
+  CHECK(recorded.calls("C_OpenSession") == (with_libp11() ? 0 : 1));
 }
 
 TEST_CASE("a station's trial signs with the protocol's salt only") {
@@ -96,7 +99,7 @@ TEST_CASE("a station's trial signs with the protocol's salt only") {
   CHECK_THAT(recorded.log(), Catch::Contains("salt=190") && !Catch::Contains("salt=64"));
 }
 
-TEST_CASE("a wrong PIN is one call of C_Login") {
+TEST_CASE("a wrong PIN is one call of C_Login", "[both]") {
   RecordedToken recorded;
   good(recorded.token().log_out());
   recorded.forget_log();

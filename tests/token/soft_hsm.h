@@ -11,16 +11,24 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/text.h"
 #include "pkcs11/backend.h"
+#include "support/software_token.h"
 #include "token/token.h"
 
 namespace trainseal::test {
 
 inline constexpr const char* kSoftHsmModule = "/usr/lib/softhsm/libsofthsm2.so";
 inline constexpr const char* kPin = "87654321";
+
+/// What the cases tagged [both] are run with, once for each backend; a process uses one only.
+inline bool with_libp11() {
+  const char* backend = std::getenv("TRAINSEAL_TEST_BACKEND");
+  return backend != nullptr && std::string_view(backend) == "libp11";
+}
 
 /// A new folder that is gone at the end.
 class ScratchFolder {
@@ -70,11 +78,26 @@ class SoftHsm {
                              kPin, " >/dev/null 2>&1")
                             .c_str()) == 0);
   }
+  /// Puts a key onto the token by another process, with the one byte `id`.
+  void add_key(const SoftwareKey& key, const std::string& label, unsigned id = 1,
+               const std::string& token = "probe") const {
+    const auto file = folder_.file("key.pem", key.private_pem());
+    REQUIRE(id < 16);
+    REQUIRE(std::system(text("softhsm2-util --import ", file.native(), " --token ", token, " --label ", label,
+                             " --id 0", "0123456789abcdef"[id], " --pin ", kPin, " >/dev/null 2>&1")
+                            .c_str()) == 0);
+  }
   const ScratchFolder& folder() const { return folder_; }
 
  private:
   ScratchFolder folder_;
 };
+
+/// A command line that has another process do `arguments` on the token.
+inline std::string pkcs11_tool(const std::string& arguments) {
+  return text("pkcs11-tool --module ", kSoftHsmModule, " --token-label probe --login --pin ", kPin, ' ',
+              arguments, " >/dev/null 2>&1");
+}
 
 class MemoryCache final : public TrialCache {
  public:
@@ -122,11 +145,15 @@ Error bad(const Result<T>& result) {
   return result.error();
 }
 
+inline Result<std::shared_ptr<TokenModule>> open_module(TrialCache& cache, ModuleSettings settings) {
+  return with_libp11() ? open_libp11(std::move(settings), cache) : open_cryptoki(std::move(settings), cache);
+}
+
 inline Result<std::shared_ptr<TokenModule>> open_module(TrialCache& cache,
                                                         const std::string& module = kSoftHsmModule) {
   ModuleSettings settings;
   settings.module = module;
-  return open_cryptoki(settings, cache);
+  return open_module(cache, std::move(settings));
 }
 
 /// A SoftHSM token, logged in to.

@@ -42,14 +42,9 @@ TEST_CASE("child of the start test", "[.]") {
   good(key->sign_pss(Sha512::of({}), PssSalt::protocol));
 }
 
-TEST_CASE("twenty processes start at one token at the same time") {
+TEST_CASE("twenty processes start at one token at the same time", "[both]") {
   const SoftHsm hsm;
-  {
-    MemoryCache cache;
-    const auto token = good(good(open_module(cache))->token(uri("pkcs11:token=probe")));
-    good(token->log_in(pin(kPin)));
-    good(token->generate_key({"station-3", {}}, 2048));
-  }
+  hsm.add_key(SoftwareKey::generate(), "station-3");
   for (int round = 0; round < kRounds; ++round) {
     std::vector<pid_t> children;
     for (int i = 0; i < kProcesses; ++i) children.push_back(start_again("child of the start test"));
@@ -61,16 +56,17 @@ TEST_CASE("twenty processes start at one token at the same time") {
   }
 }
 
-TEST_CASE("threads share a token's few sessions") {
+TEST_CASE("threads share a token's few sessions", "[both]") {
   SoftHsm hsm;
+  hsm.add_key(SoftwareKey::generate(), "station-3");
   MemoryCache cache;
   ModuleSettings settings;
   settings.module = kSoftHsmModule;
   settings.sessions = 2;
   settings.serialize = GENERATE(false, true);
-  const auto token = good(good(open_cryptoki(settings, cache))->token(uri("pkcs11:token=probe")));
+  const auto token = good(good(open_module(cache, settings))->token(uri("pkcs11:token=probe")));
   good(token->log_in(pin(kPin)));
-  const auto key = good(token->key(uri(good(token->generate_key({"station-3", {}}, 2048)).uri)));
+  const auto key = good(token->key(uri("pkcs11:object=station-3")));
   const Digest512 digest = Sha512::of(as_bytes("a result"));
   std::atomic<int> right = 0;
   {

@@ -1,0 +1,169 @@
+#include "pkcs11/start.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <algorithm>
+#include <array>
+#include <thread>
+
+#include "base/text.h"
+#include "crypto/digest.h"
+
+namespace trainseal {
+namespace {
+
+constexpr auto kStartLockWait = std::chrono::seconds(5);
+constexpr auto kStartLockPoll = std::chrono::milliseconds(2);
+constexpr std::uint64_t kMaxModuleBytes = 256ull << 20;
+
+/// A text field of Cryptoki: padded with blanks, not terminated.
+std::string unpadded(ByteView field) {
+  std::string value(as_text(field));
+  value.erase(value.find_last_not_of(std::string_view(" \0", 2)) + 1);
+  return value;
+}
+
+std::string version(const CK_VERSION& version) {
+  return text(static_cast<unsigned>(version.major), '.', static_cast<unsigned>(version.minor));
+}
+
+TokenInfo described(CK_SLOT_ID slot_id, const CK_TOKEN_INFO& token, const CK_SLOT_INFO& slot,
+                    const CK_INFO& library) {
+  const auto is_set = [&](CK_FLAGS flag) { return (token.flags & flag) != 0; };
+  TokenInfo info;
+  info.label = unpadded(token.label);
+  info.manufacturer = unpadded(token.manufacturerID);
+  info.model = unpadded(token.model);
+  info.serial = unpadded(token.serialNumber);
+  info.firmware = version(token.firmwareVersion);
+  info.slot_id = slot_id;
+  info.slot_description = unpadded(slot.slotDescription);
+  info.slot_manufacturer = unpadded(slot.manufacturerID);
+  info.library_description = unpadded(library.libraryDescription);
+  info.library_manufacturer = unpadded(library.manufacturerID);
+  info.library_version = version(library.libraryVersion);
+  info.initialized = is_set(CKF_TOKEN_INITIALIZED);
+  info.login_required = is_set(CKF_LOGIN_REQUIRED);
+  info.write_protected = is_set(CKF_WRITE_PROTECTED);
+  info.pin_pad = is_set(CKF_PROTECTED_AUTHENTICATION_PATH);
+  info.pin_set = is_set(CKF_USER_PIN_INITIALIZED);
+  info.pin_count_low = is_set(CKF_USER_PIN_COUNT_LOW);
+  info.pin_final_try = is_set(CKF_USER_PIN_FINAL_TRY);
+  info.pin_locked = is_set(CKF_USER_PIN_LOCKED);
+  info.pin_to_be_changed = is_set(CKF_USER_PIN_TO_BE_CHANGED);
+  return info;
+}
+
+CkResult<std::vector<CK_SLOT_ID>> slots_with_token(const CK_FUNCTION_LIST& functions) {
+  while (true) {
+    CK_ULONG count = 0;
+    TRAINSEAL_CK(functions, C_GetSlotList, CK_TRUE, nullptr, &count);
+    std::vector<CK_SLOT_ID> slots(count);
+    const CK_RV rv = functions.C_GetSlotList(CK_TRUE, slots.data(), &count);
+    if (rv == CKR_BUFFER_TOO_SMALL) continue;  // a token was plugged in meanwhile
+    if (rv != CKR_OK) return std::unexpected(CkFailure{"C_GetSlotList", rv});
+    slots.resize(count);
+    return slots;
+  }
+}
+
+/// True if C_Login failed before it compared the PIN, so that no try of it was used up.
+bool pin_was_not_compared(CK_RV rv) {
+  constexpr std::array<CK_RV, 8> kBefore = {CKR_USER_PIN_NOT_INITIALIZED, CKR_SESSION_HANDLE_INVALID,
+                                            CKR_SESSION_CLOSED,           CKR_DEVICE_REMOVED,
+                                            CKR_TOKEN_NOT_PRESENT,        CKR_TOKEN_NOT_RECOGNIZED,
+                                            CKR_SLOT_ID_INVALID,          CKR_CRYPTOKI_NOT_INITIALIZED};
+  return std::ranges::find(kBefore, rv) != kBefore.end();
+}
+
+}  // namespace
+
+Result<const CK_FUNCTION_LIST*> load_module(std::filesystem::path& path) {
+  if (path.empty())
+    return fail(ErrorCode::token_unavailable, "no PKCS #11 module is configured",
+                "name it by --module, TRAINSEAL_MODULE or token.module in the settings");
+  // Without a slash dlopen would search for the library in places that others may control.
+  std::error_code ignored;
+  path = std::filesystem::absolute(path, ignored);
+  const std::string module = text("the PKCS #11 module ", path.native());
+  const std::string hint =
+      "name the vendor's library by --module, TRAINSEAL_MODULE or token.module in the settings; SoftHSM's is "
+      "/usr/lib/softhsm/libsofthsm2.so";
+  if (!std::filesystem::exists(path, ignored))
+    return fail(ErrorCode::token_unavailable, text(module, " is not there"), hint);
+  void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    const char* reason = ::dlerror();
+    return fail(ErrorCode::token_unavailable, text(module, " cannot be loaded"), hint,
+                text("dlopen: ", reason != nullptr ? reason : "no reason given"));
+  }
+  const auto get_list = reinterpret_cast<CK_C_GetFunctionList>(::dlsym(library, "C_GetFunctionList"));
+  CK_FUNCTION_LIST* functions = nullptr;
+  const CK_RV rv = get_list != nullptr ? get_list(&functions) : CKR_FUNCTION_NOT_SUPPORTED;
+  if (rv != CKR_OK || functions == nullptr || functions->version.major < 2)
+    return fail(ErrorCode::token_unavailable, text(path.native(), " is a library, but not a PKCS #11 module"),
+                hint, CkFailure{"C_GetFunctionList", rv}.str());
+  return functions;
+}
+
+std::string module_digest(const std::filesystem::path& path) {
+  const auto bytes = read_file(path, kMaxModuleBytes, ErrorCode::token_failed);
+  return bytes ? Digest256::of(*bytes).hex() : std::string();
+}
+
+CkResult<std::vector<TokenInfo>> read_tokens(const CK_FUNCTION_LIST& functions) {
+  CK_INFO library{};
+  TRAINSEAL_CK(functions, C_GetInfo, &library);
+  const auto slots = slots_with_token(functions);
+  if (!slots) return std::unexpected(slots.error());
+  std::vector<TokenInfo> tokens;
+  std::optional<CkFailure> failure;
+  for (const CK_SLOT_ID id : *slots) {
+    CK_SLOT_INFO slot{};
+    CK_TOKEN_INFO token{};
+    CK_RV rv = functions.C_GetSlotInfo(id, &slot);
+    if (rv == CKR_OK) rv = functions.C_GetTokenInfo(id, &token);
+    if (rv == CKR_OK)
+      tokens.push_back(described(id, token, slot, library));
+    else
+      failure = CkFailure{"C_GetTokenInfo", rv};
+  }
+  // A broken token must not hide the others.
+  if (tokens.empty() && failure) return std::unexpected(*failure);
+  return tokens;
+}
+
+StartLock::StartLock(const std::filesystem::path& module)
+    : file_(::open(module.c_str(), O_RDONLY | O_CLOEXEC)) {
+  const auto end = std::chrono::steady_clock::now() + kStartLockWait;
+  while (file_ && ::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK || std::chrono::steady_clock::now() > end) return;
+    std::this_thread::sleep_for(kStartLockPoll);
+  }
+}
+
+std::chrono::milliseconds backoff(unsigned attempt) { return std::chrono::milliseconds(10u << attempt); }
+
+bool is_passing(const CkFailure& failure) {
+  return class_of(failure) == FailureClass::device || failure.rv == CKR_USER_PIN_NOT_INITIALIZED;
+}
+
+bool may_start_again(const CkFailure& failure, const TokenInfo& token) {
+  if (failure.function != "C_Login") return is_passing(failure);
+  // A token may count a PIN as wrong and answer with a general error. SoftHSM counts nothing, and it is the
+  // one that needs the repetition.
+  return pin_was_not_compared(failure.rv) ||
+         (is_passing(failure) && token.manufacturer.starts_with("SoftHSM"));
+}
+
+Error start_error(const std::filesystem::path& module, const CkFailure& failure) {
+  return {ErrorCode::token_unavailable,
+          text("the PKCS #11 module ", module.native(), " does not start"),
+          "check the module's own configuration, e.g. SOFTHSM2_CONF, and token.init_args in the settings",
+          failure.str(),
+          {}};
+}
+
+}  // namespace trainseal
