@@ -118,7 +118,7 @@ TEST_CASE("values of another kind are refused with their place") {
       {R"({"version": 1, "trust": 5})", "trust"},
       {R"({"version": 1, "in_place": "maybe"})", "in_place"},
       {R"({"version": 1, "token": []})", "token"},
-      {R"({"version": 1, "token": {"backend": "libp11"}})", "token.backend"},
+      {R"({"version": 1, "token": {"backend": "opensc"}})", "token.backend"},
       {R"({"version": 1, "token": {"keys": "pkcs11:token=x"}})", "token.keys"},
       {R"({"version": 1, "token": {"keys": [1]}})", "token.keys"},
       {R"({"version": 1, "token": {"serialize": 1}})", "token.serialize"},

@@ -58,7 +58,7 @@ Result<std::shared_ptr<TokenModule>> open_module(const Context& context, const s
   return open_worker({.program = "/proc/self/exe",
                       // Without a slash dlopen would search for it in places that others may control.
                       .module = std::filesystem::absolute(file, none),
-                      .backend = "cryptoki",
+                      .backend = settings.backend,
                       .init_args = settings.init_args.value_or(""),
                       .serialize = settings.serialize,
                       .sessions = settings.sessions,

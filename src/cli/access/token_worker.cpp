@@ -33,9 +33,10 @@ class StateTrials final : public TrialCache {
 Result<ServedModule> load(const WorkerSettings& settings) {
   ServedModule served;
   served.trials = std::make_unique<StateTrials>(settings.trials_folder);
-  TRY(served.module, open_cryptoki({settings.module, settings.init_args, settings.serialize,
-                                    settings.sessions, settings.deadline / 2},
-                                   *served.trials));
+  const auto open = settings.backend == "libp11" ? open_libp11 : open_cryptoki;
+  TRY(served.module, open({settings.module, settings.init_args, settings.serialize, settings.sessions,
+                           settings.deadline / 2},
+                          *served.trials));
   return served;
 }
 

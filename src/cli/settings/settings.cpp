@@ -29,7 +29,7 @@ void read_token(const Section& root, TokenSettings& token) {
   const auto section = root.section("token", {"module", "backend", "keys", "pin_file", "init_args",
                                               "serialize", "deadline_ms", "sessions"});
   section.read("module", token.module);
-  static_cast<void>(section.choice("backend", {"cryptoki"}));
+  if (section.choice("backend", {"cryptoki", "libp11"}) == 1u) token.backend = "libp11";
   section.read("keys", token.keys);
   section.read_path("pin_file", token.pin_file);
   section.read("init_args", token.init_args);

@@ -19,6 +19,7 @@ enum class InPlaceRule : std::uint8_t { refuse, warn, allow };
 
 /// The settings `token`.
 struct TokenSettings {
+  std::string backend = "cryptoki";   ///< or "libp11"
   std::optional<std::string> module;  ///< a path, or a name that the dynamic linker finds
   std::vector<std::string> keys;      ///< RFC 7512 URIs
   std::optional<std::string> pin_file;
