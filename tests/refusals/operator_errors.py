@@ -31,13 +31,6 @@ class OperatorTest(TrainsealTest):
             self.assert_no_plaintext([folder.parent, station.home], self.pieces)
         return outcome
 
-    def assert_hint(self, outcome, code, *words):
-        """The error with a hint (or message) that has all of `words`."""
-        error = self.assert_refused(outcome, code)
-        for word in words:
-            self.assertIn(word, error["message"] + "\n" + error["hint"])
-        return error
-
 
 class Pins(OperatorTest):
     def own_token(self):

@@ -48,6 +48,13 @@ class TrainsealTest(unittest.TestCase):
         self.assertTrue(error["hint"], str(outcome))
         return error
 
+    def assert_hint(self, outcome, code, *words):
+        """The error with a hint (or message) that has all of `words`."""
+        error = self.assert_refused(outcome, code)
+        for word in words:
+            self.assertIn(word, error["message"] + "\n" + error["hint"])
+        return error
+
     def assert_same_contents(self, folder, expected):
         self.assertEqual(scratch.contents(folder), scratch.contents(expected))
 

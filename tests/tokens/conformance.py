@@ -76,12 +76,6 @@ class ConformanceTest(TrainsealTest):
         """Somebody who makes keys."""
         return Party("keys", self.token, uris=[])
 
-    def assert_hint(self, outcome, code, *words):
-        error = self.assert_refused(outcome, code)
-        for word in words:
-            self.assertIn(word, error["message"] + "\n" + error["hint"])
-        return error
-
 
 class KeyManagement(ConformanceTest):
     def generate(self, label, bits):
