@@ -23,6 +23,7 @@ from tokens.softhsm import SoftHsm
 from tokens.tpm import Tpm
 
 KINDS = {"softhsm": SoftHsm, "nss": Nss, "opencryptoki": Opencryptoki, "tpm": Tpm}
+PADDED_OUTSIDE = {"unwrap": "raw", "sign_protocol": "raw", "sign_statement": "raw", "sign_pkcs1": "native"}
 PROTOCOL_SIZES = (2048, 3072, 4096)
 PROCESSES_AT_ONCE = 8
 SKIPPED = 77
@@ -72,9 +73,16 @@ class ConformanceTest(TrainsealTest):
         pem = software_key(bits)
         return KeyOnToken(self.token, self.token.put_key(pem, label), pem)
 
-    def manager(self):
-        """Somebody who makes keys."""
-        return Party("keys", self.token, uris=[])
+    @property
+    def paths(self):
+        """How each operation has to be done."""
+        return PADDED_OUTSIDE if self.backend == "libp11" else self.token.paths
+
+    def manager(self, backend="cryptoki"):
+        """Somebody who has no key, and makes some."""
+        party = Party("keys", self.token, uris=[])
+        party.configure(token={"backend": backend})
+        return party
 
 
 class KeyManagement(ConformanceTest):
@@ -144,9 +152,25 @@ class KeyManagement(ConformanceTest):
                 self.assert_done(Party("owner", self.token, uris=[imported["uri"]]).run("token", "probe"))
 
 
+class KeysByLibp11(ConformanceTest):
+    def test_keys_are_shown_and_exported_but_not_made_or_deleted(self):
+        """The other backend manages keys."""
+        key = self.put("kept")
+        owner = key.party("owner")
+        fingerprint = fingerprint_of(serialization.load_pem_private_key(key.file.read_bytes(), None).public_key())
+        self.assertEqual(self.assert_done(owner.run("key", "export")).report["fingerprint"], fingerprint)
+        named = ["--token", self.token.uri, "--label", "new"]
+        for command in (["generate", *named], ["import", key.file, *named], ["delete", "--key", key.uri, "--confirm", fingerprint]):
+            with self.subTest(command=command[0]):
+                self.assert_hint(owner.run("key", *command), "usage", "libp11", "cryptoki")
+        shown = self.assert_done(owner.run("key", "list")).report["keys"]
+        self.assertEqual([shown_key["fingerprint"] for shown_key in shown if shown_key["label"] == "kept"], [fingerprint])
+        self.assertNotIn("new", [shown_key["label"] for shown_key in shown])
+
+
 class Probe(ConformanceTest):
     def test_the_token_is_listed(self):
-        tokens = self.assert_done(self.manager().run("token", "list")).report["tokens"]
+        tokens = self.assert_done(self.manager(self.backend).run("token", "list")).report["tokens"]
         self.assertIn((self.token.label, "ready"), [(token["label"], token["state"]) for token in tokens])
 
     def test_what_the_token_does_natively_and_what_not(self):
@@ -157,9 +181,9 @@ class Probe(ConformanceTest):
                 self.assertIs(report["can_run_trains"], True)
                 self.assertEqual(report["probed"]["label"], self.token.label)
                 found = {name: operation["outcome"] for name, operation in report["operations"].items()}
-                self.assertEqual(found, self.token.paths, report)
+                self.assertEqual(found, self.paths, report)
                 for name, operation in report["operations"].items():
-                    self.assertEqual(bool(operation["reason"]), self.token.paths[name] == "raw", report)
+                    self.assertEqual(bool(operation["reason"]), self.paths[name] == "raw", report)
 
 
 class Pins(ConformanceTest):
@@ -225,11 +249,8 @@ class Trains(ConformanceTest):
         train.build()
         for index in range(3):
             report = train.visit(index, {b"result.json": json.dumps({"n": index}).encode(), b"empty": b""}, out=index == 1).report
-            self.assertEqual(report["token"]["sign"], self.expected("sign_protocol"))
+            self.assertEqual(report["token"]["sign"], self.paths["sign_protocol"])
         train.open()
-
-    def expected(self, operation):
-        return self.token.paths[operation]
 
     def test_bad_ciphertexts_are_one_refusal_and_good_trains_pass_afterwards(self):
         key = self.put("victim")
@@ -303,12 +324,15 @@ class Endurance(ConformanceTest):
     def test_a_thousand_operations_and_sessions_in_one_process(self):
         uri = self.token.generate_key("endurance")
         env = {**environment(self.fresh()), **self.token.environment, "TRAINSEAL_TEST_MODULE": self.token.settings["module"],
-               "TRAINSEAL_TEST_INIT_ARGS": self.token.settings.get("init_args", ""), "TRAINSEAL_TEST_KEY": uri,
-               "TRAINSEAL_TEST_PIN": PIN}
+               "TRAINSEAL_TEST_INIT_ARGS": self.token.settings.get("init_args", ""), "TRAINSEAL_TEST_BACKEND": self.backend,
+               "TRAINSEAL_TEST_KEY": uri, "TRAINSEAL_TEST_PIN": PIN}
         done = subprocess.run([*self.token.enter, os.environ["TRAINSEAL_ENDURANCE"], "--durations", "yes"], env=env,
                               capture_output=True, text=True, timeout=300, check=False)
         print(done.stdout, flush=True)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
+KEY_TESTS = {"cryptoki": KeyManagement, "libp11": KeysByLibp11}
 
 
 def main():
@@ -320,7 +344,8 @@ def main():
         print(f"SKIPPED: the {name} token cannot be brought up: {reason}")
         sys.exit(1 if os.environ.get("CI") == "true" else SKIPPED)
     try:
-        unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
+        tests = [KEY_TESTS[ConformanceTest.backend], Probe, Pins, Trains, Endurance]
+        unittest.main(argv=[sys.argv[0], *sys.argv[3:]], defaultTest=[test.__name__ for test in tests])
     finally:
         ConformanceTest.token.stop()
 

@@ -26,7 +26,7 @@ struct NamedToken {
     ModuleSettings settings;
     settings.module = setting("TRAINSEAL_TEST_MODULE");
     settings.init_args = setting("TRAINSEAL_TEST_INIT_ARGS");
-    module = good(open_cryptoki(settings, cache));
+    module = good(open_module(cache, settings));
     Uri where = uri(setting("TRAINSEAL_TEST_KEY"));
     where.object.reset();
     where.type.reset();
@@ -85,7 +85,7 @@ TEST_CASE("a thousand operations in several threads are all right") {
         }) == kOperations);
 }
 
-TEST_CASE("a thousand sessions, each lost by a bad ciphertext, leave the key working") {
+TEST_CASE("a thousand bad ciphertexts, each of which may cost its session, leave the key working") {
   const NamedToken named;
   const auto key = named.key();
   const WrappedKey wrapped = good(key->public_key().wrap(SymmetricKey::generate()));
