@@ -14,10 +14,15 @@ namespace trainseal {
 /// Which PKCS #11 module is used and how (CONTRACT "Settings", `token`).
 struct ModuleSettings {
   std::filesystem::path module;
-  std::string init_args;                       ///< handed to C_Initialize as pReserved; NSS needs it
-  bool serialize = false;                      ///< one call at a time, for modules that are not thread-safe
-  std::size_t sessions = 8;                    ///< how many operations a token does at once, 1 or more
-  std::chrono::milliseconds deadline{10'000};  ///< how long an operation waits for a free session
+  std::string init_args;                        ///< handed to C_Initialize as pReserved; NSS needs it
+  bool serialize = false;                       ///< one call at a time, for modules that are not thread-safe
+  std::size_t sessions = 8;                     ///< how many operations a token does at once, 1 or more
+  std::chrono::milliseconds deadline{10'000};   ///< how long an operation waits for a free session
+  std::chrono::milliseconds first_backoff{10};  ///< before a start is repeated; twice as long each time
+  std::chrono::milliseconds recovery_pause{1000};  ///< after a failed recovery, before the next is tried
+
+  /// The pause before the repetition `attempt` (0, 1, …) of a start.
+  std::chrono::milliseconds backoff(unsigned attempt) const { return first_backoff * (1u << attempt); }
 };
 
 // The two ways to speak to a module. One process uses one of them: libp11 ends sessions that are not its own.

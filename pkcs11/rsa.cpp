@@ -87,7 +87,8 @@ bool is_about_the_operation(const CkFailure& failure) {
     case FailureClass::mechanism:
       return true;
     case FailureClass::other:
-      return failure.rv != CKR_SESSION_COUNT && failure.rv != CKR_HOST_MEMORY;
+      return failure.rv != CKR_SESSION_COUNT && failure.rv != CKR_HOST_MEMORY &&
+             failure.rv != CKR_DEVICE_MEMORY && failure.rv != CKR_FUNCTION_CANCELED;
     case FailureClass::session:
     case FailureClass::log_in:
     case FailureClass::device:

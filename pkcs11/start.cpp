@@ -17,6 +17,8 @@ namespace {
 constexpr auto kStartLockWait = std::chrono::seconds(5);
 constexpr auto kStartLockPoll = std::chrono::milliseconds(2);
 constexpr std::uint64_t kMaxModuleBytes = 256ull << 20;
+constexpr int kTriesOfSlotList = 3;
+constexpr CK_ULONG kMaxSlots = 4096;
 
 /// A text field of Cryptoki: padded with blanks, not terminated.
 std::string unpadded(ByteView field) {
@@ -57,13 +59,15 @@ TokenInfo described(CK_SLOT_ID slot_id, const CK_TOKEN_INFO& token, const CK_SLO
 }
 
 CkResult<std::vector<CK_SLOT_ID>> slots_with_token(const CK_FUNCTION_LIST& functions) {
-  while (true) {
+  for (int left = kTriesOfSlotList;; --left) {
     CK_ULONG count = 0;
     TRAINSEAL_CK(functions, C_GetSlotList, CK_TRUE, nullptr, &count);
-    std::vector<CK_SLOT_ID> slots(count);
+    std::vector<CK_SLOT_ID> slots(std::min(count, kMaxSlots));
+    count = slots.size();
     const CK_RV rv = functions.C_GetSlotList(CK_TRUE, slots.data(), &count);
-    if (rv == CKR_BUFFER_TOO_SMALL) continue;  // a token was plugged in meanwhile
-    if (rv != CKR_OK) return std::unexpected(CkFailure{"C_GetSlotList", rv});
+    if (rv == CKR_BUFFER_TOO_SMALL && left > 1) continue;  // a token was plugged in meanwhile
+    if (rv != CKR_OK || count > slots.size())
+      return std::unexpected(CkFailure{"C_GetSlotList", rv == CKR_OK ? CKR_FUNCTION_FAILED : rv});
     slots.resize(count);
     return slots;
   }
@@ -143,8 +147,6 @@ StartLock::StartLock(const std::filesystem::path& module)
     std::this_thread::sleep_for(kStartLockPoll);
   }
 }
-
-std::chrono::milliseconds backoff(unsigned attempt) { return std::chrono::milliseconds(10u << attempt); }
 
 bool is_passing(const CkFailure& failure) {
   return class_of(failure) == FailureClass::device || failure.rv == CKR_USER_PIN_NOT_INITIALIZED;

@@ -39,9 +39,8 @@ class StartLock {
   UniqueFd file_;
 };
 
-/// How often a start is repeated, and the pause before the repetition `attempt` (0, 1, …).
+/// How often a start is repeated.
 constexpr unsigned kStartAttempts = 6;
-std::chrono::milliseconds backoff(unsigned attempt);
 
 /// True for what SoftHSM answers while another process rewrites its token's file, and for devices that wake
 /// up.

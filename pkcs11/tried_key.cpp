@@ -53,7 +53,10 @@ std::invoke_result_t<Asked, RsaPrimitives&> TriedKey::on_key(Asked asked) {
 Result<SymmetricKey> TriedKey::unwrap(const WrappedKey& wrapped) {
   if (!can_be_a_ciphertext(wrapped)) return cannot_decrypt();
   TRY(const KeyPath path, path_of(KeyOperation::unwrap));
-  auto unwrapped = on_key([&](RsaPrimitives& key) { return trainseal::unwrap(key, path, wrapped); });
+  const auto attempt = [&] {
+    return on_key([&](RsaPrimitives& key) { return trainseal::unwrap(key, path, wrapped); });
+  };
+  auto unwrapped = attempt();
   if (unwrapped) return *std::move(unwrapped);
   const CkFailure failure = unwrapped.error();
   if (class_of(failure) != FailureClass::other) return fail(error_of(failure, purpose("unwrap")));
@@ -61,7 +64,11 @@ Result<SymmetricKey> TriedKey::unwrap(const WrappedKey& wrapped) {
   // tells.
   const auto good =
       on_key([&](RsaPrimitives& key) { return works(key, path, KeyOperation::unwrap, public_key()); });
-  if (good && *good) return cannot_decrypt(failure.str());
+  if (good && *good) {
+    // A train is refused for good only by a token that was well before and after.
+    if (auto again = attempt()) return *std::move(again);
+    return cannot_decrypt(failure.str());
+  }
   return fail(ErrorCode::token_failed,
               text(purpose("unwrap"), ": it fails for a key that was encrypted just now as well"),
               "reconnect or restart the token; `trainseal token probe` tells more",
@@ -110,7 +117,9 @@ KeyPath TriedKey::sign_pkcs1_path() const {
 
 Result<KeyPath> TriedKey::path_of(KeyOperation operation) {
   const std::scoped_lock lock(trial_mutex_);
-  if (trial_.of(operation).outcome == TrialOutcome::untried) TRY_DO(find_out(operation));
+  // A refusal may have been a passing fault's.
+  const TrialOutcome known = trial_.of(operation).outcome;
+  if (known == TrialOutcome::untried || known == TrialOutcome::refused) TRY_DO(find_out(operation));
   const OperationTrial& trial = trial_.of(operation);
   if (trial.outcome != TrialOutcome::refused) return path_from(trial);
   return fail(ErrorCode::mechanism_refused,

@@ -15,7 +15,8 @@ CkResult<void> CryptokiKey::use(const std::function<CkResult<void>(RsaPrimitives
     if (!handle) return std::unexpected(handle.error());
     SessionKey key(at.functions, at.session, *handle, key_.log_in_for_each_use, token_->pin());
     auto done = work(key);
-    if (!done && class_of(done.error()) == FailureClass::pin) pin_refused_ = true;
+    if (!done && done.error().function == "C_Login" && class_of(done.error()) == FailureClass::pin)
+      pin_refused_ = true;
     return done;
   });
 }

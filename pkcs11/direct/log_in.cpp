@@ -5,11 +5,6 @@
 #include "pkcs11/start.h"
 
 namespace trainseal {
-namespace {
-
-constexpr auto kPauseAfterFailedRecovery = std::chrono::seconds(1);
-
-}  // namespace
 
 CryptokiToken::CryptokiToken(std::shared_ptr<CryptokiModule> module, TokenInfo info)
     : module_(std::move(module)),
@@ -64,6 +59,11 @@ CkResult<void> CryptokiToken::send_log_in() {
   const CK_RV rv = module_->functions().C_Login(keeper_, CKU_USER, input(pin), pin.size());
   // This process has the only sessions: a log-in that is there already is ours.
   if (rv != CKR_OK && rv != CKR_USER_ALREADY_LOGGED_IN) return std::unexpected(CkFailure{"C_Login", rv});
+  // A module that only says so would show no keys ever after.
+  CK_SESSION_INFO now{};
+  const bool known = module_->functions().C_GetSessionInfo(keeper_, &now) == CKR_OK;
+  if (known && now.state == CKS_RO_PUBLIC_SESSION)
+    return std::unexpected(CkFailure{"C_Login", CKR_USER_NOT_LOGGED_IN});
   logged_in_ = true;
   return {};
 }
@@ -100,7 +100,7 @@ Result<void> CryptokiToken::start_log_in() {
       return fail(error_of(done.error(), purpose("refuses the log-in")));
     close_sessions();
     if (module_->has_users()) {
-      std::this_thread::sleep_for(backoff(attempt));
+      std::this_thread::sleep_for(module_->settings().backoff(attempt));
     } else {
       // The next attempt sees whether it worked.
       [[maybe_unused]] const auto restarted = module_->initialize_again(attempt);
@@ -122,7 +122,7 @@ CkResult<void> CryptokiToken::recover(unsigned seen_epoch, FailureClass failure)
   const auto now = std::chrono::steady_clock::now();
   if (now < no_recovery_before_) return std::unexpected(CkFailure{"C_Initialize", CKR_DEVICE_REMOVED});
   auto recovered = rebuild(failure);
-  if (!recovered) no_recovery_before_ = now + kPauseAfterFailedRecovery;
+  if (!recovered) no_recovery_before_ = now + module_->settings().recovery_pause;
   return recovered;
 }
 

@@ -1,5 +1,7 @@
 #include "pkcs11/direct/module.h"
 
+#include <mutex>
+#include <set>
 #include <thread>
 
 #include "base/text.h"
@@ -8,16 +10,44 @@
 #include "pkcs11/start.h"
 
 namespace trainseal {
+namespace {
+
+/// The modules of this process that somebody initializes: each has one owner.
+struct Owned {
+  std::mutex mutex;
+  std::set<const CK_FUNCTION_LIST*> modules;
+};
+Owned& owned() {
+  static Owned all;
+  return all;
+}
+
+}  // namespace
 
 CryptokiModule::~CryptokiModule() {
   if (initialized_) functions_.C_Finalize(nullptr);
+  const std::scoped_lock lock(owned().mutex);
+  if (owner_) owned().modules.erase(&functions_);
+}
+
+bool CryptokiModule::own() {
+  const std::scoped_lock lock(owned().mutex);
+  if (!owner_) owner_ = owned().modules.insert(&functions_).second;
+  return owner_;
 }
 
 CkResult<void> CryptokiModule::initialize() {
+  if (!own()) return std::unexpected(CkFailure{"C_Initialize", CKR_CRYPTOKI_ALREADY_INITIALIZED});
   CK_C_INITIALIZE_ARGS arguments{};
   arguments.flags = CKF_OS_LOCKING_OK;
   arguments.pReserved = settings_.init_args.empty() ? nullptr : settings_.init_args.data();
-  TRAINSEAL_CK(functions_, C_Initialize, &arguments);
+  CK_RV rv = functions_.C_Initialize(&arguments);
+  if (rv == CKR_CRYPTOKI_ALREADY_INITIALIZED) {
+    // A start or an end of ours that was done, or not, and answered otherwise.
+    functions_.C_Finalize(nullptr);
+    rv = functions_.C_Initialize(&arguments);
+  }
+  if (rv != CKR_OK) return std::unexpected(CkFailure{"C_Initialize", rv});
   initialized_ = true;
   ++initializations_;
   return {};
@@ -26,7 +56,7 @@ CkResult<void> CryptokiModule::initialize() {
 CkResult<void> CryptokiModule::initialize_again(unsigned attempt) {
   if (initialized_) functions_.C_Finalize(nullptr);
   initialized_ = false;
-  std::this_thread::sleep_for(backoff(attempt));
+  std::this_thread::sleep_for(settings_.backoff(attempt));
   return initialize();
 }
 

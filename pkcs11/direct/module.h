@@ -52,6 +52,8 @@ class CryptokiModule final : public TokenModule, public std::enable_shared_from_
   CkResult<std::vector<TokenInfo>> read_tokens() { return trainseal::read_tokens(functions_); }
 
  private:
+  /// True if no other object of this process initializes the module.
+  bool own();
   CkResult<void> initialize();
   CkResult<std::vector<TokenInfo>> start(const Uri* wanted);
 
@@ -59,6 +61,7 @@ class CryptokiModule final : public TokenModule, public std::enable_shared_from_
   const CK_FUNCTION_LIST& functions_;
   TrialCache& cache_;
   UseLock in_use_;
+  bool owner_ = false;
   bool initialized_ = false;
   unsigned initializations_ = 0;
   std::atomic<int> users_ = 0;

@@ -9,6 +9,8 @@ namespace {
 // Longer labels, ids and moduli than this are treated as absent: 8192 bits are 1024 bytes.
 constexpr std::size_t kMaxAttributeBytes = 1024;
 constexpr CK_ULONG kHandlesAtOnce = 64;
+// A module that never comes to an end of its objects is broken.
+constexpr std::size_t kMaxObjects = 65536;
 
 // What is asked of a private key: nothing of its private part, ever.
 constexpr std::array<CK_ATTRIBUTE_TYPE, 11> kKeyAttributes = {CKA_LABEL,
@@ -108,6 +110,7 @@ CkResult<std::vector<CK_OBJECT_HANDLE>> find_objects(const ObjectSession& at, Te
     rv = at.functions.C_FindObjects(at.session, handles.data(), handles.size(), &count);
     if (rv == CKR_OK)
       found.insert(found.end(), handles.begin(), handles.begin() + std::min(count, kHandlesAtOnce));
+    if (found.size() > kMaxObjects) rv = CKR_FUNCTION_FAILED;
   }
   at.functions.C_FindObjectsFinal(at.session);
   if (rv != CKR_OK) return std::unexpected(CkFailure{"C_FindObjects", rv});
@@ -281,21 +284,30 @@ CkResult<KeyPair> create_pair(const ObjectSession& at, const KeyName& name, cons
   KeyPair pair;
   TRAINSEAL_CK(at.functions, C_CreateObject, at.session, private_half.data(), private_half.size(),
                &pair.private_key);
-  const CK_RV rv =
-      at.functions.C_CreateObject(at.session, public_half.data(), public_half.size(), &pair.public_key);
-  if (rv == CKR_OK) return pair;
-  at.functions.C_DestroyObject(at.session, pair.private_key);
-  return std::unexpected(CkFailure{"C_CreateObject", rv});
+  TRAINSEAL_CK(at.functions, C_CreateObject, at.session, public_half.data(), public_half.size(),
+               &pair.public_key);
+  return pair;
 }
 
 CkResult<void> destroy_pair(const ObjectSession& at, const KeyPair& pair) {
-  CkResult<void> done;
-  for (const CK_OBJECT_HANDLE half : {pair.private_key, pair.public_key}) {
-    if (half == CK_INVALID_HANDLE) continue;
-    const CK_RV rv = at.functions.C_DestroyObject(at.session, half);
-    if (rv != CKR_OK && done) done = std::unexpected(CkFailure{"C_DestroyObject", rv});
+  for (const CK_OBJECT_HANDLE half : {pair.public_key, pair.private_key})
+    if (half != CK_INVALID_HANDLE) TRAINSEAL_CK(at.functions, C_DestroyObject, at.session, half);
+  return {};
+}
+
+CkResult<std::size_t> destroy_named(const ObjectSession& at, const KeyName& name) {
+  std::size_t destroyed = 0;
+  for (const CK_ULONG& object_class : {kPrivate, kPublic}) {
+    Template wanted;
+    wanted.add(CKA_CLASS, object_class).add(CKA_LABEL, std::string_view(name.label));
+    const auto found = find_objects(at, wanted.add(CKA_ID, ByteView(name.id)));
+    if (!found) return std::unexpected(found.error());
+    for (const CK_OBJECT_HANDLE object : *found) {
+      TRAINSEAL_CK(at.functions, C_DestroyObject, at.session, object);
+      ++destroyed;
+    }
   }
-  return done;
+  return destroyed;
 }
 
 CkResult<CK_OBJECT_HANDLE> find_public_half(const ObjectSession& at, const FoundKey& key) {

@@ -55,8 +55,11 @@ struct PrivateNumbers {
 };
 /// Puts `numbers` into the token, with the attributes that `generate_pair` gives.
 CkResult<KeyPair> create_pair(const ObjectSession& at, const KeyName& name, const PrivateNumbers& numbers);
-/// Deletes what there is of the pair; the first failure does not keep the other half.
+/// Deletes what there is of the pair. The private half goes last, so that the deletion can be repeated.
 CkResult<void> destroy_pair(const ObjectSession& at, const KeyPair& pair);
+/// Deletes all that has the label and the id, after a key was made only in part or not as it should be: how
+/// many objects that were. By name, because the handles are what a broken module says they are.
+CkResult<std::size_t> destroy_named(const ObjectSession& at, const KeyName& name);
 /// The public key object of the same modulus, if there is one.
 CkResult<CK_OBJECT_HANDLE> find_public_half(const ObjectSession& at, const FoundKey& key);
 

@@ -51,15 +51,15 @@ bool refuses_import(const CkFailure& failure) {
          std::ranges::find(kAnswers, failure.rv) != kAnswers.end();
 }
 
-/// `error` after the pair that caused it was deleted again, or with the news that it could not be.
-Error without_pair(const ObjectSession& at, const KeyPair& pair, Error error) {
-  const auto destroyed = destroy_pair(at, pair);
+/// `error` after what was made under `name` was deleted again, or with the news that it could not be.
+Error without_remains(const ObjectSession& at, const KeyName& name, Error error) {
+  const auto destroyed = destroy_named(at, name);
   if (destroyed) {
-    error.what += "; the key was deleted again";
+    if (*destroyed > 0) error.what += "; the key was deleted again";
     return error;
   }
-  error.what += "; the key could not be deleted again";
-  error.hint = "delete it with the vendor's tool, and do not use it";
+  error.what += text("; whether there is a key ", quoted(name.label), " now could not be seen");
+  error.hint = "`trainseal key list` shows it: delete it, and do not use it";
   error.detail += text(error.detail.empty() ? "" : "; ", destroyed.error().str());
   return error;
 }
@@ -166,11 +166,15 @@ Result<KeyName> CryptokiToken::free_name(const ObjectSession& at, const KeyName&
   return name;
 }
 
-Result<FoundKey> CryptokiToken::checked_pair(const ObjectSession& at, const KeyPair& pair,
-                                             bool made_here) const {
-  auto found = describe(at, pair.private_key);
+Result<FoundKey> CryptokiToken::checked_key(const ObjectSession& at, CK_OBJECT_HANDLE made,
+                                            const KeyName& name, bool made_here) const {
+  auto found = describe(at, made);
   if (!found) return fail(error_of(found.error(), purpose("cannot read the new key's attributes")));
   const KeyInfo& key = found->info;
+  if (key.label != name.label || key.id != name.id)
+    return fail(
+        ErrorCode::token_failed, text("the token ", quoted(info_.label), " made a key of another name"),
+        "`trainseal token probe` tells more; do not use this token before its vendor has looked at it");
   const bool stays = key.sensitive == true && key.extractable == false;
   // An imported key has been outside, which these two say rightly.
   const bool never_left = !made_here || (key.always_sensitive == true && key.never_extractable == true);
@@ -192,10 +196,10 @@ Result<KeyInfo> CryptokiToken::generate_key(const KeyName& name, unsigned bits) 
   return write(reason, [&](const ObjectSession& at) -> Result<KeyInfo> {
     TRY(const KeyName full_name, free_name(at, name));
     const auto pair = generate_pair(at, full_name, bits);
-    if (!pair) return fail(generation_error(at, pair.error(), bits, reason));
-    auto checked = checked_pair(at, *pair, true);
+    if (!pair) return fail(without_remains(at, full_name, generation_error(at, pair.error(), bits, reason)));
+    auto checked = checked_key(at, pair->private_key, full_name, true);
     if (checked) return std::move(checked->info);
-    return fail(without_pair(at, *pair, std::move(checked).error()));
+    return fail(without_remains(at, full_name, std::move(checked).error()));
   });
 }
 
@@ -216,12 +220,13 @@ Result<KeyInfo> CryptokiToken::import_key(const KeyName& name, SecretBytes encod
   return write(reason, [&](const ObjectSession& at) -> Result<KeyInfo> {
     TRY(const KeyName full_name, free_name(at, name));
     const auto pair = create_pair(at, full_name, numbers);
-    if (!pair) return fail(import_error(pair.error(), reason));
-    auto checked = checked_pair(at, *pair, false);
+    if (!pair) return fail(without_remains(at, full_name, import_error(pair.error(), reason)));
+    auto checked = checked_key(at, pair->private_key, full_name, false);
     Result<void> signs;
     if (checked) signs = check_imported(at, *checked);
     if (checked && signs) return std::move(checked->info);
-    return fail(without_pair(at, *pair, checked ? std::move(signs).error() : std::move(checked).error()));
+    return fail(
+        without_remains(at, full_name, checked ? std::move(signs).error() : std::move(checked).error()));
   });
 }
 

@@ -64,7 +64,8 @@ class CryptokiToken final : public Token, public std::enable_shared_from_this<Cr
   template <typename Work>
   std::invoke_result_t<Work, const ObjectSession&> write(const std::string& reason, Work work);
   Result<KeyName> free_name(const ObjectSession& at, const KeyName& wanted) const;
-  Result<FoundKey> checked_pair(const ObjectSession& at, const KeyPair& pair, bool made_here) const;
+  Result<FoundKey> checked_key(const ObjectSession& at, CK_OBJECT_HANDLE made, const KeyName& name,
+                               bool made_here) const;
   Result<void> check_imported(const ObjectSession& at, const FoundKey& key) const;
 
   std::string purpose(std::string_view what) const;

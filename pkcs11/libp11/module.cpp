@@ -39,7 +39,7 @@ CkResult<std::vector<TokenInfo>> Libp11Module::start(const Uri* wanted) {
   const auto read = [this] { return read_tokens(); };
   const auto restart = [this](unsigned attempt) {
     context_.reset();
-    std::this_thread::sleep_for(backoff(attempt));
+    std::this_thread::sleep_for(settings_.backoff(attempt));
   };
   return read_until_found(wanted, users_ == 0, read, restart);
 }

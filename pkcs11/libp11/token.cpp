@@ -78,7 +78,7 @@ Result<void> Libp11Token::log_in(std::optional<Pin> pin) {
     module_->close_if_unused();
     if (!may_start_again(done.error(), info_) || attempt + 1 == kStartAttempts)
       return fail(error_of(done.error(), purpose("refuses the log-in")));
-    std::this_thread::sleep_for(backoff(attempt));
+    std::this_thread::sleep_for(module_->settings().backoff(attempt));
   }
 }
 
