@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -67,8 +68,16 @@ Result<Bytes> open_and_read(int folder, const std::string& name, std::uint64_t m
   return read_all(fd.get(), max_bytes, name, code);
 }
 
+/// True if a file that was just made is locked by `remove_temporary_files`, or was removed by it. Where there
+/// are no locks it is not: no folder is swept there.
+bool lost_to_sweeper(int fd) {
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) return errno == EWOULDBLOCK;
+  struct stat info{};
+  return fstat(fd, &info) == 0 && info.st_nlink == 0;
+}
+
 /// A finished, synced file of a name of its own, to be renamed or linked to where it belongs; removed if that
-/// fails.
+/// fails. It is locked while it lives.
 class TemporaryFile {
  public:
   static Result<TemporaryFile> make(const std::filesystem::path& target, ByteView bytes, mode_t mode,
@@ -96,25 +105,33 @@ class TemporaryFile {
 
  private:
   TemporaryFile(UniqueFd folder, std::filesystem::path parent)
-      : folder_(std::move(folder)), parent_(std::move(parent)) {
-    std::array<std::uint8_t, 8> random{};
-    random_bytes(random);
-    name_ = text(kTemporaryPrefix, encode_hex(random));
+      : folder_(std::move(folder)), parent_(std::move(parent)) {}
+
+  Result<void> create(const std::filesystem::path& target, ErrorCode code) {
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    do {
+      remove();
+      std::array<std::uint8_t, 8> random{};
+      random_bytes(random);
+      name_ = text(kTemporaryPrefix, encode_hex(random));
+      file_ = UniqueFd(again_after_signal([&] { return openat(folder(), name(), flags, 0600); }));
+      if (!file_) return fail(system_error(code, "create", target, errno, "openat"));
+      created_ = true;
+    } while (lost_to_sweeper(file_.get()));
+    return {};
   }
 
   Result<void> write(const std::filesystem::path& target, ByteView bytes, mode_t mode, ErrorCode code) {
-    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    const UniqueFd fd(again_after_signal([&] { return openat(folder(), name(), flags, 0600); }));
-    if (!fd) return fail(system_error(code, "create", target, errno, "openat"));
-    created_ = true;
-    TRY_DO(write_all(fd.get(), bytes, target, code));
-    if (fchmod(fd.get(), mode) != 0)
+    TRY_DO(create(target, code));
+    TRY_DO(write_all(file_.get(), bytes, target, code));
+    if (fchmod(file_.get(), mode) != 0)
       return fail(system_error(code, "set the mode of", target, errno, "fchmod"));
-    if (fsync(fd.get()) != 0) return fail(system_error(code, "write", target, errno, "fsync"));
+    if (fsync(file_.get()) != 0) return fail(system_error(code, "write", target, errno, "fsync"));
     return {};
   }
 
   UniqueFd folder_;
+  UniqueFd file_;
   std::filesystem::path parent_;
   std::string name_;
   bool created_ = false;
@@ -207,6 +224,24 @@ Result<void> create_file(const std::filesystem::path& path, ByteView bytes, mode
   auto synced = sync_folder(file.folder(), file.parent(), code);
   if (!synced) unlinkat(file.folder(), name.c_str(), 0);
   return synced;
+}
+
+Result<void> remove_temporary_files(const std::filesystem::path& folder, ErrorCode code) {
+  TRY(const UniqueFd in, open_folder(folder, code));
+  std::error_code error;
+  std::filesystem::directory_iterator entry(folder, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename();
+    if (!name.starts_with(kTemporaryPrefix)) continue;
+    const UniqueFd file(openat(in.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+    struct stat info{};
+    const bool is_file = file && fstat(file.get(), &info) == 0 && S_ISREG(info.st_mode);
+    if (!is_file || flock(file.get(), LOCK_EX | LOCK_NB) != 0) continue;
+    if (unlinkat(in.get(), name.c_str(), 0) != 0 && errno != ENOENT)
+      return fail(system_error(code, "remove", entry->path(), errno, "unlinkat"));
+  }
+  if (error) return fail(system_error(code, "list", folder, error.value(), "readdir"));
+  return {};
 }
 
 Result<void> sync_folder(int folder, const std::filesystem::path& path_for_errors, ErrorCode code) {

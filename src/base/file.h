@@ -12,7 +12,8 @@
 
 namespace trainseal {
 
-/// How the names of files begin that `replace_file` and `create_file` leave if the program is killed at work.
+/// How the names of the files begin that `replace_file` and `create_file` work on. One that they leave, when
+/// the program is killed, is not locked (flock).
 inline constexpr std::string_view kTemporaryPrefix = ".trainseal-tmp-";
 
 /// An open file descriptor that closes itself. Move-only.
@@ -64,6 +65,9 @@ Result<void> replace_file(const std::filesystem::path& path, ByteView bytes, mod
 /// Creates `path`, which must not be there yet (`code`), and syncs it and its folder; leaves nothing on
 /// failure.
 Result<void> create_file(const std::filesystem::path& path, ByteView bytes, mode_t mode, ErrorCode code);
+
+/// Removes from `folder` what killed `replace_file` and `create_file` left there; a living one's file stays.
+Result<void> remove_temporary_files(const std::filesystem::path& folder, ErrorCode code);
 
 /// Forces the folder's entries to the disk.
 Result<void> sync_folder(int folder, const std::filesystem::path& path_for_errors, ErrorCode code);

@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/nearest.h"
 #include "base/text.h"
 #include "cli/commands/command_table.h"
 #include "cli/context.h"
 #include "cli/output/report.h"
-#include "cli/settings/nearest.h"
 
 namespace trainseal::cli {
 

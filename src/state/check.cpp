@@ -39,13 +39,15 @@ void check_file(const std::filesystem::path& file, Findings& findings) {
   }
   if (file.filename().native().starts_with(kTemporaryPrefix)) {
     findings.push_back(
-        text(name, " was left behind by a command that was killed; it can be removed while none is running"));
+        text(name, " was left behind by a command that was killed; the next command removes it"));
   }
 }
 
 void check_files(const StateFolder& state, Findings& findings) {
-  for (const char* folder : {".", "records", "journal", "locks"}) {
-    const auto files = files_in((state.path() / folder).lexically_normal(), "");
+  std::vector<std::filesystem::path> folders = {state.path()};
+  for (const char* name : StateFolder::kSubfolders) folders.push_back(state.path() / name);
+  for (const auto& folder : folders) {
+    const auto files = files_in(folder, "");
     add_failure(findings, files);
     if (!files) continue;
     for (const auto& file : *files) check_file(file, findings);

@@ -67,8 +67,7 @@ Result<void> prepare(const std::filesystem::path& path) {
   TRY_DO(make_folder(path));
   TRY(const UniqueFd folder, open_folder(path, ErrorCode::state_failed));
   TRY_DO(check_folder(folder.get(), path));
-  for (const char* name : {"records", "journal", "locks"})
-    TRY_DO(prepare_subfolder(folder.get(), path, name));
+  for (const char* name : StateFolder::kSubfolders) TRY_DO(prepare_subfolder(folder.get(), path, name));
   return sync_folder(folder.get(), path, ErrorCode::state_failed);
 }
 
@@ -105,6 +104,12 @@ Result<StateLock> StateFolder::lock_train(const std::string& place) const {
   return fail(
       ErrorCode::busy, text("another trainseal command is working on ", quoted(place)),
       text("wait until it is done and try again; this shows its process: fuser -v ", quoted(file.string())));
+}
+
+Result<void> StateFolder::sweep() const {
+  TRY_DO(remove_temporary_files(path_, ErrorCode::state_failed));
+  for (const char* name : kSubfolders) TRY_DO(remove_temporary_files(path_ / name, ErrorCode::state_failed));
+  return {};
 }
 
 Result<StateLock> StateFolder::lock_file(const std::string& name) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <filesystem>
 #include <string>
 
@@ -23,6 +24,8 @@ class StateLock {
 class StateFolder {
  public:
   static constexpr int kVersion = 1;
+  /// The folders in it.
+  static constexpr std::array kSubfolders = {"records", "journal", "locks"};
 
   /// Opens `path`, creating it with mode 0700 if it is missing. `state_failed` if it can't be written,
   /// belongs to somebody else or can be written by others; there is no fallback to another folder.
@@ -36,6 +39,8 @@ class StateFolder {
   /// One command at a time on a train: `busy` if another process works on `place`. `place` is what
   /// `TrainStore::place` says.
   Result<StateLock> lock_train(const std::string& place) const;
+  /// Removes the temporary files that killed commands left in it.
+  Result<void> sweep() const;
   /// Waits for the lock called `name`, one of this library's own.
   Result<StateLock> lock_file(const std::string& name) const;
 

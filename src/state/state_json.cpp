@@ -147,7 +147,11 @@ Result<std::optional<Bytes>> read_state_bytes(const std::filesystem::path& file,
   auto bytes = read_file_at(AT_FDCWD, file.native(), max_bytes, ErrorCode::state_failed);
   if (bytes) return *std::move(bytes);
   struct stat info{};
-  if (lstat(file.c_str(), &info) != 0 && errno == ENOENT) return std::nullopt;
+  const bool is_there = lstat(file.c_str(), &info) == 0;
+  if (!is_there && errno == ENOENT) return std::nullopt;
+  if (is_there && !S_ISREG(info.st_mode)) return unreadable(file, "it is no regular file");
+  if (is_there && static_cast<std::uint64_t>(info.st_size) > max_bytes)
+    return unreadable(file, text("it is larger than ", max_bytes, " bytes"));
   return state_failure(std::move(bytes).error());
 }
 

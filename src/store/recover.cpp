@@ -56,6 +56,7 @@ Result<std::string> recover_entry(const StateFolder& state, JournalEntry entry) 
 }  // namespace
 
 Result<std::vector<std::string>> recover(const StateFolder& state) {
+  TRY_DO(state.sweep());
   TRY(auto entries, JournalEntry::abandoned(state));
   std::vector<std::string> done;
   std::optional<Error> failure;

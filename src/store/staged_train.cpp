@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "base/text.h"
-#include "store/folder_view.h"
 #include "store/staged_state.h"
 #include "train/order.h"
 
@@ -92,21 +91,6 @@ Result<void> StagedTrain::add_top(std::string_view name, ByteView bytes) {
   return write_all(file.get(), bytes, state_->tree.path() / name, ErrorCode::store_failed);
 }
 
-Result<std::unique_ptr<FileSource>> StagedTrain::reopen(Part part, const std::string& name) {
-  TRY(const std::string staged, staged_name(part, name));
-  TRY(UniqueFd file, state_->tree.open_file(staged));
-  return read_once(std::move(file), state_->tree.path() / staged, std::nullopt);
-}
-
-Result<void> StagedTrain::drop(Part part, const std::string& name) {
-  TRY(const std::string staged, staged_name(part, name));
-  const auto [folder_name, last] = split_name(staged);
-  TRY(const int folder, state_->tree.folder(folder_name));
-  if (unlinkat(folder, last.c_str(), 0) == 0) return {};
-  return fail(
-      system_error(ErrorCode::store_failed, "remove", state_->tree.path() / staged, errno, "unlinkat"));
-}
-
 Result<void> StagedTrain::give_to(const Owner& owner) {
   FolderTree& tree = state_->tree;
   const auto failed = [&](const std::string& name) {
@@ -126,13 +110,5 @@ Result<void> StagedTrain::give_to(const Owner& owner) {
 }
 
 const std::filesystem::path& StagedTrain::path() const { return state_->staging.path(); }
-
-std::uint64_t StagedTrain::bytes() const {
-  std::uint64_t sum = 0;
-  if (const auto entries = staged_entries(state_->tree)) {
-    for (const TreeEntry& entry : *entries) sum += entry.size;
-  }
-  return sum;
-}
 
 }  // namespace trainseal

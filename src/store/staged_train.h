@@ -2,7 +2,6 @@
 
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "base/file.h"
@@ -39,16 +38,10 @@ class StagedTrain {
   Result<UniqueFd> add_file(Part part, const std::string& name, bool executable);
   /// Puts a file at the top: config, user key, statements.
   Result<void> add_top(std::string_view name, ByteView bytes);
-  /// Reads a staged file again, for contents that have to be hashed in another order than they came.
-  Result<std::unique_ptr<FileSource>> reopen(Part part, const std::string& name);
-  /// Removes a staged file.
-  Result<void> drop(Part part, const std::string& name);
   /// Gives everything to `owner`.
   Result<void> give_to(const Owner& owner);
 
   const std::filesystem::path& path() const;
-  /// The size of all files in the two parts so far, in bytes.
-  std::uint64_t bytes() const;
 
  private:
   friend class FolderStore;

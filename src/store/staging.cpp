@@ -29,6 +29,16 @@ Result<void> make_private_folder(int in, const std::string& name, const std::fil
   return fail(system_error(ErrorCode::store_failed, "make the folder", path, errno, "mkdirat"));
 }
 
+/// Whoever may write in the parent could have put a folder of their own in its place.
+Result<void> check_private(int folder, const std::filesystem::path& path) {
+  struct stat status{};
+  const bool known = fstat(folder, &status) == 0;
+  if (known && status.st_uid == geteuid() && (status.st_mode & 077) == 0) return {};
+  return fail(ErrorCode::store_failed,
+              text(quoted(path.string()), " was exchanged for another folder while it was made"),
+              text("let nobody else write in ", quoted(path.parent_path().string())));
+}
+
 }  // namespace
 
 Result<Staging> Staging::create(const StateFolder& state, const std::filesystem::path& parent) {
@@ -43,6 +53,7 @@ Result<Staging> Staging::create(const StateFolder& state, const std::filesystem:
   Staging staging(state, canonical / name, std::move(entry));
   TRY_DO(make_private_folder(parent_fd.get(), name, staging.path()));
   TRY(const UniqueFd fd, open_folder_at(parent_fd.get(), name, ErrorCode::store_failed));
+  TRY_DO(check_private(fd.get(), staging.path()));
   TRY_DO(make_private_folder(fd.get(), staging.content().filename(), staging.content()));
   const auto removed = removed_pieces(staging.path());
   TRY_DO(make_private_folder(fd.get(), removed.filename(), removed));

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/hex.h"
+#include "base/nearest.h"
 #include "base/text.h"
 #include "train/json.h"
 #include "train/route.h"
@@ -23,29 +24,13 @@ std::unexpected<Error> refuse(std::string place, std::string_view reason, std::s
   return fail(json_error(kDocument, std::move(place), reason, std::move(hint)));
 }
 
-/// How many characters have to be changed, added or left out to get from `a` to `b`.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t at = 0; at < row.size(); ++at) row[at] = at;
-  for (const char from : a) {
-    std::size_t diagonal = std::exchange(row[0], row[0] + 1);
-    for (std::size_t at = 0; at < b.size(); ++at) {
-      const std::size_t replaced = diagonal + (from == b[at] ? 0 : 1);
-      diagonal = row[at + 1];
-      row[at + 1] = std::min({replaced, diagonal + 1, row[at] + 1});
-    }
-  }
-  return row.back();
-}
-
 Result<void> check_sections(const JsonValue& root) {
   for (const auto& key : root.keys) {
     if (std::ranges::find(kSections, key) != kSections.end()) continue;
-    // A long name is nearest to none; its distance would cost time.
-    const std::string_view start = std::string_view(key).substr(0, 32);
-    const auto* const nearest = std::ranges::min_element(
-        kSections, {}, [start](std::string_view section) { return distance(start, section); });
-    return refuse(key, "is not a section of trust", text("did you mean ", quoted(*nearest), "?"));
+    const auto near = nearest(key, kSections);
+    return refuse(key, "is not a section of trust",
+                  near ? text("did you mean ", quoted(*near), "?")
+                       : text("known here: ", listed(kSections, kSections.size())));
   }
   return {};
 }

@@ -44,9 +44,8 @@ class Workspace:
         return self.party.run(*arguments, env=env, timeout=60)
 
     def leftovers(self):
-        """Staging folders anywhere, temporary files but in the state, and what the journal still holds."""
-        found = [path for path in self.root.rglob(".trainseal-*")
-                 if not (path.name.startswith(".trainseal-tmp-") and self.party.state in path.parents)]
+        """Staging folders and temporary files anywhere, and what the journal still holds."""
+        found = list(self.root.rglob(".trainseal-*"))
         journal = self.party.state / "journal"
         return found + [path for path in journal.glob("*") if not path.name.startswith(".")]
 

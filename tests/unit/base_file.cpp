@@ -5,16 +5,19 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <climits>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "../support/scratch_folder.h"
 #include "base/file.h"
+#include "base/text.h"
 
 using namespace trainseal;
 using test::ScratchFolder;
@@ -233,6 +236,40 @@ TEST_CASE("create_file does not replace what is there, a dangling link neither")
   fs::create_symlink("nowhere", scratch.path() / "dangling");
   CHECK_FALSE(create_file(scratch.path() / "dangling", as_bytes("x"), 0640, kCode));
   CHECK(names_in(scratch.path()) == std::vector<std::string>{"dangling", "record"});
+}
+
+TEST_CASE("what a killed command left of a file is removed, and nothing else") {
+  const ScratchFolder scratch;
+  const std::string left = text(kTemporaryPrefix, "0000000000000000");
+  put(scratch.path() / left, "half");
+  put(scratch.path() / "file", "whole");
+  put(scratch.path() / ".trainseal-other", "whole");
+  fs::create_directory(scratch.path() / text(kTemporaryPrefix, "folder"));
+  fs::create_symlink("file", scratch.path() / text(kTemporaryPrefix, "link"));
+  REQUIRE(remove_temporary_files(scratch.path(), kCode));
+  CHECK_FALSE(fs::exists(scratch.path() / left));
+  CHECK(std::distance(fs::directory_iterator(scratch.path()), {}) == 4);
+
+  const auto failed = remove_temporary_files(scratch.path() / "none", kCode);
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().code == kCode);
+}
+
+TEST_CASE("files are replaced and created while others sweep their folder") {
+  const ScratchFolder scratch;
+  std::atomic<bool> done = false;
+  std::thread sweeper([&] {
+    while (!done) static_cast<void>(remove_temporary_files(scratch.path(), kCode));
+  });
+  constexpr int kFiles = 300;
+  int written = 0;
+  for (int i = 0; i < kFiles; ++i) {
+    if (replace_file(scratch.path() / "file", as_bytes("content"), 0600, kCode)) ++written;
+    if (create_file(scratch.path() / std::to_string(i), as_bytes("content"), 0600, kCode)) ++written;
+  }
+  done = true;
+  sweeper.join();
+  CHECK(written == 2 * kFiles);
 }
 
 TEST_CASE("a relative path without a folder is one in the working folder") {

@@ -2,6 +2,7 @@
 
 #include "../support/kill_at_change.h"
 #include "../support/store_fixture.h"
+#include "state/backup.h"
 #include "store/staging.h"
 
 namespace trainseal::store_test {
@@ -170,7 +171,16 @@ TEST_CASE("recovery leaves the staging of a living process alone") {
   const StoreFixture fixture;
   const auto staged = StoreFixture::with_plaintext(fixture.store()->stage());
   CHECK(value(recover(fixture.state)).empty());
-  CHECK(value(read_all(*value(staged->reopen(Part::results, "sum.txt")))) == "plain sum");
+  CHECK(content_of(staged->path() / "content/pht_results/sum.txt") == "plain sum");
+}
+
+TEST_CASE("recovery removes what killed commands left in the state folder") {
+  const StoreFixture fixture;
+  for (const char* folder : {"", "records", "journal", "locks"}) {
+    write_file(fixture.state.path() / folder / ".trainseal-tmp-0123456789abcdef", "{");
+  }
+  CHECK(value(recover(fixture.state)).empty());
+  CHECK(value(check_state(fixture.state)).empty());
 }
 
 TEST_CASE("recovery removes nothing but staging folders") {

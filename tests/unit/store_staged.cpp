@@ -34,21 +34,18 @@ TEST_CASE("a staged train is private, plain and gone when it is given up") {
     CHECK(mode_of(content / "pht_results/empty/one") == 0755);
     CHECK(mode_of(content / "train_config.json") == 0644);
     CHECK(std::filesystem::read_symlink(content / "pht_results/link") == "empty");
-    CHECK(staged->bytes() == 8);
     CHECK_FALSE(fixture.is_tidy());
   }
   umask(before);
   CHECK(fixture.is_tidy());
 }
 
-TEST_CASE("a staged file is made once, read again and dropped") {
+TEST_CASE("a staged file is made once") {
   const StoreFixture fixture;
   const auto staged = value(StagedTrain::create(fixture.state, fixture.train));
   stage_file(*staged, Part::train, "a/file", "content");
   CHECK(code(staged->add_file(Part::train, "a/file", false)) == "store_failed");
-  CHECK(value(read_all(*value(staged->reopen(Part::train, "a/file")))) == "content");
-  value(staged->drop(Part::train, "a/file"));
-  CHECK(code(staged->reopen(Part::train, "a/file")) == "results_unstable");
+  CHECK(content_of(staged->path() / "content/pht_train/a/file") == "content");
 }
 
 TEST_CASE("nothing is staged outside of a part") {

@@ -155,6 +155,7 @@ TEST_CASE("an unknown section is refused with the nearest name", "[trust]") {
   CHECK(hint("station") == "did you mean \"stations\"?");
   CHECK(hint("Masters") == "did you mean \"masters\"?");
   CHECK(hint("router") == "did you mean \"routes\"?");
+  CHECK(hint("x-undefined-section").starts_with("known here: "));
 }
 
 TEST_CASE("a written trust file means the same", "[trust]") {

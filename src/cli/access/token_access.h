@@ -59,6 +59,6 @@ class TokenAccess {
 };
 
 /// `text` as a URI; the error says where it came from.
-Result<Uri> parse_uri(const std::string& text);
+Result<Uri> parse_uri(const std::string& given);
 
 }  // namespace trainseal::cli

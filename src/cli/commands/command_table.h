@@ -24,7 +24,7 @@ class CommandTable {
     return add(root_, name, description, std::move(run));
   }
   /// Declares a group, such as `key`, of which one command has to be given.
-  CLI::App& add_group(CLI::App& parent, const std::string& name, const std::string& description);
+  static CLI::App& add_group(CLI::App& parent, const std::string& name, const std::string& description);
   CLI::App& add_group(const std::string& name, const std::string& description) {
     return add_group(root_, name, description);
   }

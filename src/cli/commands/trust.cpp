@@ -264,8 +264,8 @@ void add_routes(CommandTable& table, CLI::App& adding, CLI::App& removing) {
 
 void add_trust_commands(CommandTable& table) {
   auto& group = table.add_group("trust", "Whose keys and which routes this station vouches for");
-  auto& adding = table.add_group(group, "add", "Trust a station, a creator, a builder or a route");
-  auto& removing = table.add_group(group, "remove", "Stop trusting one");
+  auto& adding = CommandTable::add_group(group, "add", "Trust a station, a creator, a builder or a route");
+  auto& removing = CommandTable::add_group(group, "remove", "Stop trusting one");
   add_keyed_kind(table, adding, removing, "station", &Trust::stations);
   add_keyed_kind(table, adding, removing, "creator", &Trust::creators);
   add_builders(table, adding, removing);

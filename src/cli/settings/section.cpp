@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/nearest.h"
 #include "base/text.h"
-#include "cli/settings/nearest.h"
 
 namespace trainseal::cli {
 

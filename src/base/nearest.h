@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace trainseal::cli {
+namespace trainseal {
 
 /// How many letters have to be changed, added or removed to make `b` of `a` (Levenshtein).
 inline std::size_t edits(std::string_view a, std::string_view b) {
@@ -40,4 +40,4 @@ std::optional<std::string> nearest(std::string_view given, const Names& known) {
   return best;
 }
 
-}  // namespace trainseal::cli
+}  // namespace trainseal
