@@ -15,7 +15,7 @@ from pathlib import Path
 from party import ROOT, SOFTHSM, Failed, Party, need_program
 
 SPEED = ROOT / "build/release/tests/bench/token_speed"
-WAYS = ["bare", "direct", "worker-cryptoki"]
+WAYS = ["bare", "direct", "worker-cryptoki", "worker-libp11"]
 OPERATIONS = ["sign", "unwrap"]
 BITS = [2048, 3072, 4096]
 THREADS = [1, 2, 8]

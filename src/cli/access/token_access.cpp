@@ -74,7 +74,9 @@ Result<std::shared_ptr<TokenModule>> TokenAccess::module() {
         ErrorCode::settings_invalid, "no PKCS#11 module is configured",
         "name the vendor's library with --module FILE, in TRAINSEAL_MODULE, or as token.module in the "
         "settings; `trainseal token list` shows those that this machine knows");
-  TRY(module_, open_module(context_, *configuration_.module, configuration_.settings.token, state_));
+  TokenSettings settings = configuration_.settings.token;
+  settings.backend = backend_;
+  TRY(module_, open_module(context_, *configuration_.module, settings, state_));
   return module_;
 }
 
@@ -84,6 +86,12 @@ Result<std::shared_ptr<Token>> TokenAccess::logged_in(const Uri& uri) {
   TRY(const std::string warning, log_in_and_keep(*token, pin_source(uri), ledger_));
   if (!warning.empty()) context_.observer().warning(warning);
   return token;
+}
+
+Result<std::shared_ptr<Token>> TokenAccess::logged_in_to_manage_keys(const Uri& uri) {
+  if (backend_ != kDirectBackend) module_.reset();
+  backend_ = kDirectBackend;
+  return logged_in(uri);
 }
 
 Result<std::vector<ConfiguredKey>> TokenAccess::keys() {

@@ -41,6 +41,9 @@ class TokenAccess {
   Result<std::shared_ptr<TokenModule>> module();
   /// The token that the URI names, logged in.
   Result<std::shared_ptr<Token>> logged_in(const Uri& uri);
+  /// The same, for making, listing and deleting keys: always through the direct backend, which alone can set
+  /// and read their attributes.
+  Result<std::shared_ptr<Token>> logged_in_to_manage_keys(const Uri& uri);
   /// The keys of settings and call; `usage` for what is no URI, `key_not_found` where there are none, with a
   /// hint to `key import` if there is a software key.
   Result<std::vector<ConfiguredKey>> keys();
@@ -55,6 +58,7 @@ class TokenAccess {
   const Configuration& configuration_;
   const StateFolder& state_;
   StatePinLedger ledger_;
+  std::string backend_ = configuration_.settings.token.backend;
   std::shared_ptr<TokenModule> module_;
 };
 

@@ -79,7 +79,7 @@ void tell_next(Report& report, const KeyInfo& key) {
 Result<Report> run_generate(Context& context, const NewKeyOptions& options) {
   TRY(const Uri uri, parse_uri(options.token));
   TRY(const auto desk, Desk::open(context, Desk::StateUse::opens));
-  TRY(const auto token, desk->tokens().logged_in(uri));
+  TRY(const auto token, desk->tokens().logged_in_to_manage_keys(uri));
   TRY(const auto key, token->generate_key({options.label, {}}, options.bits));
   auto report = describe_new_key(key, "is made and stays on its token");
   tell_next(report, key);
@@ -118,7 +118,7 @@ Result<Report> run_import(Context& context, const NewKeyOptions& options) {
   TRY(auto software_key, read_software_key(context, options.source));
   TRY(auto passphrase, read_passphrase(options.passphrase_file));
   TRY(const auto desk, Desk::open(context, Desk::StateUse::opens));
-  TRY(const auto token, desk->tokens().logged_in(uri));
+  TRY(const auto token, desk->tokens().logged_in_to_manage_keys(uri));
   TRY(const auto key, token->import_key({options.label, {}}, std::move(software_key), std::move(passphrase)));
   context.observer().warning(
       text("the key was outside of a token before, and still is at ", options.source,
@@ -187,7 +187,7 @@ Result<Report> run_list(Context& context, const std::optional<std::string>& name
   report.fields["keys"] = ordered_json::array();
   std::vector<std::vector<std::string>> rows = {{"LABEL", "KEY", "FINGERPRINT", "PROTECTION", "URI"}};
   for (const auto& uri : tokens) {
-    TRY(const auto token, desk->tokens().logged_in(uri));
+    TRY(const auto token, desk->tokens().logged_in_to_manage_keys(uri));
     TRY(const auto keys, token->keys());
     for (const auto& key : keys) {
       report.fields["keys"].push_back(key_json(key));
@@ -210,7 +210,7 @@ Result<Report> run_delete(Context& context, const std::optional<std::string>& co
                 "give --key URI, once; `trainseal key list` shows the URIs");
   TRY(const auto desk, Desk::open(context, Desk::StateUse::opens));
   TRY(const Uri uri, desk->tokens().only_key());
-  TRY(const auto token, desk->tokens().logged_in(uri));
+  TRY(const auto token, desk->tokens().logged_in_to_manage_keys(uri));
   TRY(const auto key, token->public_key(uri));
   const std::string fingerprint = key.fingerprint().hex();
   constexpr std::size_t kLeastDigits = 16;

@@ -17,11 +17,14 @@ namespace trainseal::cli {
 /// Whether pre-run may put plaintext where the train lies (CONTRACT "Commands").
 enum class InPlaceRule : std::uint8_t { refuse, warn, allow };
 
+/// The backend with sessions of its own, which is the default.
+inline constexpr std::string_view kDirectBackend = "cryptoki";
+
 /// The settings `token`.
 struct TokenSettings {
-  std::string backend = "cryptoki";   ///< or "libp11"
-  std::optional<std::string> module;  ///< a path, or a name that the dynamic linker finds
-  std::vector<std::string> keys;      ///< RFC 7512 URIs
+  std::string backend{kDirectBackend};  ///< or "libp11"
+  std::optional<std::string> module;    ///< a path, or a name that the dynamic linker finds
+  std::vector<std::string> keys;        ///< RFC 7512 URIs
   std::optional<std::string> pin_file;
   std::optional<std::string> init_args;  ///< what NSS wants at C_Initialize
   bool serialize = false;                ///< one call of the module at a time

@@ -35,8 +35,7 @@ Result<void> WorkerSupervisor::run(Again again, const std::function<CallResult(W
     auto result = work(*process);
     note(process, result);
     if (result) return {};
-    if (again == Again::forbidden || result.error().kind != CallFailure::Kind::ended)
-      return fail(std::move(result).error().error);
+    if (again == Again::forbidden || !is_spent_after(result)) return fail(std::move(result).error().error);
   }
   const auto lock = alone();
   TRY(const Process process, living());
@@ -65,10 +64,20 @@ Result<WorkerSupervisor::Process> WorkerSupervisor::living() {
   return started;
 }
 
+bool WorkerSupervisor::is_spent_after(const CallResult& result) const {
+  if (result) return false;
+  const auto& [kind, error] = result.error();
+  const bool token_failed =
+      error.code == ErrorCode::token_failed || error.code == ErrorCode::token_unavailable;
+  return kind == CallFailure::Kind::ended ||
+         (kind == CallFailure::Kind::answered && token_failed && settings_.backend == "libp11");
+}
+
 void WorkerSupervisor::note(const Process& process, const CallResult& result) {
   const std::scoped_lock lock(mutex_);
   if (result || result.error().kind == CallFailure::Kind::answered) {
     failures_ = 0;
+    if (process_ == process && is_spent_after(result)) process_.reset();
     return;
   }
   // Of many calls that one worker took along, the first counts.

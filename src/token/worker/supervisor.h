@@ -12,7 +12,9 @@ namespace trainseal {
 
 /// Keeps a token worker at hand: starts one when a call needs it, and another one after it has ended. A call
 /// that a dying worker took along is made once more, alone, so that what kills workers costs itself only.
-/// A worker that dies again and again is started at growing intervals (2 s at most). Thread-safe.
+/// libp11 never lets go of a session that has died: its worker is replaced after a failure of the token as if
+/// it had ended. A worker that dies again and again is started at growing intervals (2 s at most).
+/// Thread-safe.
 class WorkerSupervisor {
  public:
   explicit WorkerSupervisor(WorkerSettings settings) : settings_(std::move(settings)) {}
@@ -32,6 +34,7 @@ class WorkerSupervisor {
   std::shared_lock<std::shared_mutex> among_others();
   std::unique_lock<std::shared_mutex> alone();
   Result<Process> living();
+  bool is_spent_after(const CallResult& result) const;
   void note(const Process& process, const CallResult& result);
 
   const WorkerSettings settings_;
