@@ -1,17 +1,14 @@
 #include "pkcs11/rsa.h"
 
 #include <algorithm>
-#include <array>
 #include <cassert>
 
-#include "base/random.h"
 #include "base/text.h"
 #include "crypto/rsa_padding.h"
+#include "token/token.h"
 
 namespace trainseal {
 namespace {
-
-constexpr std::string_view kTrialDomain = "trainseal key trial v1";
 
 Mechanism raw_rsa() { return {{CKM_RSA_X_509, nullptr, 0}, "CKM_RSA_X_509"}; }
 
@@ -73,12 +70,6 @@ CkResult<bool> unwrap_works(RsaPrimitives& key, KeyPath path, const PublicKey& p
   const auto back = unwrap(key, path, *wrapped);
   if (!back) return std::unexpected(back.error());
   return std::ranges::equal(back->expose(), made_here.expose());
-}
-
-Digest512 trial_digest() {
-  std::array<std::uint8_t, 32> nonce{};
-  random_bytes(nonce);
-  return std::move(Sha512().update(as_bytes(kTrialDomain)).update(nonce)).finish();
 }
 
 /// True if the failure says something about the operation and not about session, log-in or token.

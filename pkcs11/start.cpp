@@ -31,6 +31,11 @@ std::string version(const CK_VERSION& version) {
   return text(static_cast<unsigned>(version.major), '.', static_cast<unsigned>(version.minor));
 }
 
+std::optional<std::uint64_t> known(CK_ULONG count) {
+  if (count == CK_UNAVAILABLE_INFORMATION) return std::nullopt;
+  return count;
+}
+
 TokenInfo described(CK_SLOT_ID slot_id, const CK_TOKEN_INFO& token, const CK_SLOT_INFO& slot,
                     const CK_INFO& library) {
   const auto is_set = [&](CK_FLAGS flag) { return (token.flags & flag) != 0; };
@@ -39,6 +44,7 @@ TokenInfo described(CK_SLOT_ID slot_id, const CK_TOKEN_INFO& token, const CK_SLO
   info.manufacturer = unpadded(token.manufacturerID);
   info.model = unpadded(token.model);
   info.serial = unpadded(token.serialNumber);
+  info.hardware = version(token.hardwareVersion);
   info.firmware = version(token.firmwareVersion);
   info.slot_id = slot_id;
   info.slot_description = unpadded(slot.slotDescription);
@@ -55,6 +61,10 @@ TokenInfo described(CK_SLOT_ID slot_id, const CK_TOKEN_INFO& token, const CK_SLO
   info.pin_final_try = is_set(CKF_USER_PIN_FINAL_TRY);
   info.pin_locked = is_set(CKF_USER_PIN_LOCKED);
   info.pin_to_be_changed = is_set(CKF_USER_PIN_TO_BE_CHANGED);
+  info.least_pin_bytes = token.ulMinPinLen;
+  info.most_pin_bytes = token.ulMaxPinLen;
+  info.sessions = {known(token.ulMaxSessionCount), known(token.ulSessionCount)};
+  info.rw_sessions = {known(token.ulMaxRwSessionCount), known(token.ulRwSessionCount)};
   return info;
 }
 

@@ -13,7 +13,7 @@ constexpr CK_ULONG kHandlesAtOnce = 64;
 constexpr std::size_t kMaxObjects = 65536;
 
 // What is asked of a private key: nothing of its private part, ever.
-constexpr std::array<CK_ATTRIBUTE_TYPE, 11> kKeyAttributes = {CKA_LABEL,
+constexpr std::array<CK_ATTRIBUTE_TYPE, 13> kKeyAttributes = {CKA_LABEL,
                                                               CKA_ID,
                                                               CKA_KEY_TYPE,
                                                               CKA_MODULUS,
@@ -23,7 +23,9 @@ constexpr std::array<CK_ATTRIBUTE_TYPE, 11> kKeyAttributes = {CKA_LABEL,
                                                               CKA_ALWAYS_SENSITIVE,
                                                               CKA_NEVER_EXTRACTABLE,
                                                               CKA_LOCAL,
-                                                              CKA_ALWAYS_AUTHENTICATE};
+                                                              CKA_ALWAYS_AUTHENTICATE,
+                                                              CKA_DECRYPT,
+                                                              CKA_SIGN};
 
 /// A template under construction. What is added must outlive it.
 class Template {
@@ -174,7 +176,7 @@ CkResult<FoundKey> describe(const ObjectSession& at, CK_OBJECT_HANDLE private_ke
   const auto values = read_attributes(at, private_key, kKeyAttributes);
   if (!values) return std::unexpected(values.error());
   const auto& [label, id, key_type, modulus, exponent, sensitive, extractable, always_sensitive,
-               never_extractable, local, always_authenticate] = *values;
+               never_extractable, local, always_authenticate, decrypts, signs] = *values;
   FoundKey key;
   key.handle = private_key;
   key.info.label = as_text(label.value_or(Bytes()));
@@ -185,7 +187,10 @@ CkResult<FoundKey> describe(const ObjectSession& at, CK_OBJECT_HANDLE private_ke
   key.info.always_sensitive = as_bool(always_sensitive);
   key.info.never_extractable = as_bool(never_extractable);
   key.info.local = as_bool(local);
-  key.log_in_for_each_use = as_bool(always_authenticate).value_or(false);
+  key.info.always_authenticate = as_bool(always_authenticate);
+  key.info.may_decrypt = as_bool(decrypts);
+  key.info.may_sign = as_bool(signs);
+  key.log_in_for_each_use = key.info.always_authenticate.value_or(false);
   if (!is_rsa(key_type)) {
     key.info.unusable = "not an RSA key";
     return key;

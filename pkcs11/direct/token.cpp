@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "pkcs11/direct/session_key.h"
+#include "pkcs11/mechanisms.h"
 #include "pkcs11/selection.h"
 
 namespace trainseal {
@@ -146,6 +147,12 @@ Result<KeyTrial> CryptokiToken::probe(const Uri& uri) {
   TRY(FoundKey found, only_key(uri));
   if (!found.info.public_key) return fail(unusable_key(found.info));
   return CryptokiKey(shared_from_this(), std::move(found)).probe();
+}
+
+Result<std::vector<ClaimedMechanism>> CryptokiToken::claimed_mechanisms() {
+  auto mechanisms = run([this](const ObjectSession& at) { return read_rsa_mechanisms(at.functions, slot_); });
+  if (!mechanisms) return fail(error_of(mechanisms.error(), purpose("cannot list its mechanisms")));
+  return *std::move(mechanisms);
 }
 
 Result<KeyName> CryptokiToken::free_name(const ObjectSession& at, const KeyName& wanted) const {

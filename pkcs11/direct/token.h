@@ -29,6 +29,7 @@ class CryptokiToken final : public Token, public std::enable_shared_from_this<Cr
   Result<std::unique_ptr<TokenKey>> key(const Uri& uri) override;
   Result<PublicKey> public_key(const Uri& uri) override;
   Result<KeyTrial> probe(const Uri& uri) override;
+  Result<std::vector<ClaimedMechanism>> claimed_mechanisms() override;
   Result<KeyInfo> generate_key(const KeyName& name, unsigned bits) override;
   Result<KeyInfo> import_key(const KeyName& name, SecretBytes encoded, SecretBytes passphrase) override;
   Result<void> delete_key(const Uri& uri) override;

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "base/text.h"
+#include "pkcs11/mechanisms.h"
 #include "pkcs11/selection.h"
 #include "pkcs11/start.h"
 
@@ -55,6 +56,15 @@ Result<TokenInfo> Libp11Token::info() {
   auto info = read_info();
   if (!info) return fail(error_of(info.error(), purpose("does not answer")));
   return *std::move(info);
+}
+
+Result<std::vector<ClaimedMechanism>> Libp11Token::claimed_mechanisms() {
+  const auto lock = module_->alone();
+  const auto info = read_info();
+  auto mechanisms = info ? read_rsa_mechanisms(module_->functions(), info->slot_id)
+                         : CkResult<std::vector<ClaimedMechanism>>(std::unexpected(info.error()));
+  if (!mechanisms) return fail(error_of(mechanisms.error(), purpose("cannot list its mechanisms")));
+  return *std::move(mechanisms);
 }
 
 Result<void> Libp11Token::log_in(std::optional<Pin> pin) {

@@ -32,6 +32,7 @@ class Libp11Module final : public TokenModule, public std::enable_shared_from_th
   /// Held by everything else.
   [[nodiscard]] std::unique_lock<std::shared_mutex> alone() { return in_use_.alone(); }
 
+  const CK_FUNCTION_LIST& functions() const { return functions_; }
   const ModuleSettings& settings() const { return settings_; }
   TrialCache& cache() { return cache_; }
   /// What decides how a key does its operations, for the cache of trials.
@@ -74,6 +75,7 @@ class Libp11Token final : public Token, public std::enable_shared_from_this<Libp
   Result<std::unique_ptr<TokenKey>> key(const Uri& uri) override;
   Result<PublicKey> public_key(const Uri& uri) override;
   Result<KeyTrial> probe(const Uri& uri) override;
+  Result<std::vector<ClaimedMechanism>> claimed_mechanisms() override;
   /// Refused with `usage`: libp11 cannot say that a key is never to leave the token, nor read that back.
   Result<KeyInfo> generate_key(const KeyName& name, unsigned bits) override;
   Result<KeyInfo> import_key(const KeyName& name, SecretBytes encoded, SecretBytes passphrase) override;

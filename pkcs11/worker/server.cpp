@@ -105,6 +105,12 @@ class Connection {
     wipe(out_.expose_for_writing().first(encoder.size()));
     return {};
   }
+  template <typename Entry>
+  Result<void> reply_with_list(const Result<std::vector<Entry>>& entries) {
+    if (!entries) return fail(entries.error());
+    for (const Entry& entry : *entries) TRY_DO(reply(ReplyKind::item, entry));
+    return reply(ReplyKind::done);
+  }
   void refuse(const Error& error) {
     if (const auto told = reply(ReplyKind::failed, error); told) return;
     static_cast<void>(
@@ -149,6 +155,7 @@ Result<void> Connection::answer(Decoder& request) {
     case WorkerCall::key:
     case WorkerCall::public_key:
     case WorkerCall::probe:
+    case WorkerCall::claimed_mechanisms:
     case WorkerCall::generate_key:
     case WorkerCall::import_key:
     case WorkerCall::delete_key:
@@ -164,9 +171,7 @@ Result<void> Connection::answer(Decoder& request) {
 Result<void> Connection::answer_about_module(WorkerCall call, Decoder& request) {
   if (call == WorkerCall::tokens) {
     TRY_DO(read(request));
-    TRY(const auto tokens, opened_.module().tokens());
-    for (const TokenInfo& info : tokens) TRY_DO(reply(ReplyKind::item, info));
-    return reply(ReplyKind::done);
+    return reply_with_list(opened_.module().tokens());
   }
   Uri uri;
   TRY_DO(read(request, uri));
@@ -192,12 +197,12 @@ Result<void> Connection::answer_about_token(WorkerCall call, Decoder& request) {
       TRY_DO(read(request));
       TRY_DO(token->log_out());
       return reply(ReplyKind::done);
-    case WorkerCall::keys: {
+    case WorkerCall::keys:
       TRY_DO(read(request));
-      TRY(const auto keys, token->keys());
-      for (const KeyInfo& key : keys) TRY_DO(reply(ReplyKind::item, key));
-      return reply(ReplyKind::done);
-    }
+      return reply_with_list(token->keys());
+    case WorkerCall::claimed_mechanisms:
+      TRY_DO(read(request));
+      return reply_with_list(token->claimed_mechanisms());
     case WorkerCall::key:
       return open_key(number, *token, request);
     case WorkerCall::public_key: {

@@ -3,12 +3,19 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "crypto/rsa.h"
 #include "token/token_key.h"
 
 namespace trainseal {
+
+/// How many sessions of one kind a token has. What it does not say is absent.
+struct SessionCount {
+  std::optional<std::uint64_t> most;  ///< 0: no limit
+  std::optional<std::uint64_t> open;  ///< of all programs, as far as the token knows of them
+};
 
 /// What a token, its slot and its module say about themselves. The texts are the token's own: `printable`
 /// before a person sees them.
@@ -17,6 +24,7 @@ struct TokenInfo {
   std::string manufacturer;
   std::string model;
   std::string serial;
+  std::string hardware;  ///< "1.0"
   std::string firmware;  ///< "2.6"
   std::uint64_t slot_id = 0;
   std::string slot_description;
@@ -34,6 +42,11 @@ struct TokenInfo {
   bool pin_final_try = false;  ///< one more wrong PIN locks the token
   bool pin_locked = false;
   bool pin_to_be_changed = false;
+  std::uint64_t least_pin_bytes = 0;
+  std::uint64_t most_pin_bytes = 0;
+
+  SessionCount sessions;
+  SessionCount rw_sessions;  ///< those of them that may write
 };
 
 /// A private key on a token, as it can be shown: nothing of its private part is ever asked for. An attribute
@@ -49,7 +62,22 @@ struct KeyInfo {
   std::optional<bool> extractable;
   std::optional<bool> always_sensitive;
   std::optional<bool> never_extractable;
-  std::optional<bool> local;  ///< made on the token; NSS says no for keys that it made
+  std::optional<bool> local;                ///< made on the token; NSS says no for keys that it made
+  std::optional<bool> always_authenticate;  ///< wants the PIN at each use
+  std::optional<bool> may_decrypt;          ///< CKA_DECRYPT
+  std::optional<bool> may_sign;             ///< CKA_SIGN
+};
+
+/// What a token says of one of its RSA mechanisms. Tokens say wrong things here, so that nothing is decided
+/// by it (TOKENS.md rule 5): it is shown beside what was measured.
+struct ClaimedMechanism {
+  std::string name;              ///< "CKM_RSA_PKCS_PSS"
+  std::uint64_t least_bits = 0;  ///< of the modulus; some tokens count in bytes
+  std::uint64_t most_bits = 0;
+  bool in_hardware = false;
+  bool decrypts = false;
+  bool signs = false;
+  bool generates = false;
 };
 
 /// What a new key is called.

@@ -2,10 +2,13 @@
 
 #include <array>
 
+#include "base/random.h"
 #include "base/text.h"
 
 namespace trainseal {
 namespace {
+
+constexpr std::string_view kTrialDomain = "trainseal key trial v1";
 
 struct CachedOperation {
   std::string_view name;
@@ -131,6 +134,12 @@ std::string_view name(TrialOutcome outcome) {
       return "refused";
   }
   __builtin_unreachable();
+}
+
+Digest512 trial_digest() {
+  std::array<std::uint8_t, 32> nonce{};
+  random_bytes(nonce);
+  return std::move(Sha512().update(as_bytes(kTrialDomain)).update(nonce)).finish();
 }
 
 std::string write_trial(const KeyTrial& trial) {

@@ -56,6 +56,8 @@ class Token : public LogInTarget {
   /// Tries all operations of the key anew and keeps what was found (TOKENS.md rule 5). Signs texts of its
   /// own.
   virtual Result<KeyTrial> probe(const Uri& uri) = 0;
+  /// The RSA mechanisms that the token says it has.
+  virtual Result<std::vector<ClaimedMechanism>> claimed_mechanisms() = 0;
 
   /// Makes an RSA key of 2048, 3072 or 4096 bits (`usage` otherwise) that never leaves the token: SENSITIVE,
   /// not EXTRACTABLE, read back. `key_ambiguous` if label or id are taken; `token_failed`, and no key, if the
@@ -88,6 +90,9 @@ class TrialCache {
   virtual std::optional<std::string> find(const std::string& key) = 0;
   virtual void put(const std::string& key, const std::string& value) = 0;
 };
+
+/// The digest of a fresh random text of the trial's own domain: all that a trial ever signs (PROTOCOL §11).
+Digest512 trial_digest();
 
 /// `trial` without its reasons as one line for the cache, e.g. `unwrap=raw sign=native statement=untried
 /// pkcs1=native`. What was refused counts as untried, so that it is tried again at the next start.

@@ -9,6 +9,7 @@
 #include "cli/commands/command_table.h"
 #include "cli/commands/trains.h"
 #include "cli/output/text_layout.h"
+#include "cli/output/token_report.h"
 
 namespace trainseal::cli {
 
@@ -30,32 +31,6 @@ struct ExportOptions {
   std::string format = "pem";
   bool fingerprint = false;
 };
-
-template <typename T>
-ordered_json or_null(const std::optional<T>& value) {
-  return value ? ordered_json(*value) : ordered_json(nullptr);
-}
-
-ordered_json key_json(const KeyInfo& key) {
-  ordered_json json = {{"label", key.label}, {"id", encode_hex(key.id)}, {"uri", key.uri}};
-  json["bits"] = key.public_key ? ordered_json(key.public_key->bits()) : nullptr;
-  json["fingerprint"] = key.public_key ? ordered_json(key.public_key->fingerprint().hex()) : nullptr;
-  json["unusable"] = key.unusable.empty() ? ordered_json(nullptr) : ordered_json(key.unusable);
-  json["sensitive"] = or_null(key.sensitive);
-  json["extractable"] = or_null(key.extractable);
-  json["always_sensitive"] = or_null(key.always_sensitive);
-  json["never_extractable"] = or_null(key.never_extractable);
-  json["local"] = or_null(key.local);
-  return json;
-}
-
-/// What is to be known of the key before trains are entrusted to it.
-std::string protection_text(const KeyInfo& key) {
-  if (!key.unusable.empty()) return key.unusable;
-  if (key.extractable == true) return "CAN LEAVE the token";
-  if (key.sensitive == false) return "READABLE on the token";
-  return key.local == true ? "made on the token" : "cannot leave the token";
-}
 
 Report describe_new_key(const KeyInfo& key, std::string_view what) {
   Report report;

@@ -34,6 +34,7 @@ enum class WorkerCall : std::uint8_t {
   key,
   public_key,
   probe,
+  claimed_mechanisms,
   generate_key,
   import_key,
   delete_key,
@@ -65,14 +66,25 @@ template <MaybeConst<TokenInfo> T>
 auto fields(T& info) {
   return std::tie(info.label, info.manufacturer, info.model, info.serial, info.firmware, info.slot_id,
                   info.slot_description, info.slot_manufacturer, info.library_description,
-                  info.library_manufacturer, info.library_version, info.initialized, info.login_required,
-                  info.write_protected, info.pin_pad, info.pin_set, info.pin_count_low, info.pin_final_try,
-                  info.pin_locked, info.pin_to_be_changed);
+                  info.library_manufacturer, info.library_version, info.hardware, info.initialized,
+                  info.login_required, info.write_protected, info.pin_pad, info.pin_set, info.pin_count_low,
+                  info.pin_final_try, info.pin_locked, info.pin_to_be_changed, info.least_pin_bytes,
+                  info.most_pin_bytes, info.sessions, info.rw_sessions);
+}
+template <MaybeConst<SessionCount> T>
+auto fields(T& count) {
+  return std::tie(count.most, count.open);
+}
+template <MaybeConst<ClaimedMechanism> T>
+auto fields(T& mechanism) {
+  return std::tie(mechanism.name, mechanism.least_bits, mechanism.most_bits, mechanism.in_hardware,
+                  mechanism.decrypts, mechanism.signs, mechanism.generates);
 }
 template <MaybeConst<KeyInfo> T>
 auto fields(T& key) {
   return std::tie(key.uri, key.label, key.id, key.public_key, key.unusable, key.sensitive, key.extractable,
-                  key.always_sensitive, key.never_extractable, key.local);
+                  key.always_sensitive, key.never_extractable, key.local, key.always_authenticate,
+                  key.may_decrypt, key.may_sign);
 }
 template <MaybeConst<KeyName> T>
 auto fields(T& name) {

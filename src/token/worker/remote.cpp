@@ -61,6 +61,7 @@ class RemoteToken final : public Token, public std::enable_shared_from_this<Remo
   Result<std::unique_ptr<TokenKey>> key(const Uri& uri) override;
   Result<PublicKey> public_key(const Uri& uri) override;
   Result<KeyTrial> probe(const Uri& uri) override;
+  Result<std::vector<ClaimedMechanism>> claimed_mechanisms() override;
   Result<KeyInfo> generate_key(const KeyName& name, unsigned bits) override;
   Result<KeyInfo> import_key(const KeyName& name, SecretBytes encoded, SecretBytes passphrase) override;
   Result<void> delete_key(const Uri& uri) override;
@@ -80,6 +81,8 @@ class RemoteToken final : public Token, public std::enable_shared_from_this<Remo
   friend class LogInAtPlace;
   /// Has the call made; returns the number of the worker that answered it.
   Result<std::uint64_t> ask(const Call& call, Again again = Again::allowed);
+  template <typename Entry>
+  Result<std::vector<Entry>> ask_for_list(WorkerCall what);
   CallResult send_log_in(WorkerProcess& process, std::uint32_t number, const std::optional<Pin>& pin);
 
   const std::shared_ptr<WorkerSupervisor> workers_;
@@ -243,14 +246,21 @@ Result<void> RemoteToken::log_out() {
   return {};
 }
 
-Result<std::vector<KeyInfo>> RemoteToken::keys() {
-  std::vector<KeyInfo> keys;
-  const Call call{.what = WorkerCall::keys,
+template <typename Entry>
+Result<std::vector<Entry>> RemoteToken::ask_for_list(WorkerCall what) {
+  std::vector<Entry> entries;
+  const Call call{.what = what,
                   .deadline = deadline(),
-                  .write = [&](Encoder&) { keys.clear(); },  // a second attempt begins anew
-                  .read_item = [&](Decoder& decoder) { decoder.get(keys.emplace_back()); }};
+                  .write = [&](Encoder&) { entries.clear(); },  // a second attempt begins anew
+                  .read_item = [&](Decoder& decoder) { decoder.get(entries.emplace_back()); }};
   TRY_DO(ask(call));
-  return keys;
+  return entries;
+}
+
+Result<std::vector<KeyInfo>> RemoteToken::keys() { return ask_for_list<KeyInfo>(WorkerCall::keys); }
+
+Result<std::vector<ClaimedMechanism>> RemoteToken::claimed_mechanisms() {
+  return ask_for_list<ClaimedMechanism>(WorkerCall::claimed_mechanisms);
 }
 
 Result<std::unique_ptr<TokenKey>> RemoteToken::key(const Uri& uri) {
