@@ -27,11 +27,7 @@ Result<StateJson> read_trials(const StateFolder& state) {
   return *keys;
 }
 
-struct FailedPin {
-  std::string token;
-  std::string source;
-  std::string time;
-};
+using FailedPin = FailedPins::Entry;
 
 std::filesystem::path pins_file(const StateFolder& state) { return state.path() / "failed-pins.json"; }
 
@@ -84,6 +80,8 @@ Result<void> KeyTrials::put(const std::string& key, const std::string& value) co
   return write_state_file(trials_file(state_),
                           {{"version", StateFolder::kVersion}, {"keys", std::move(keys)}});
 }
+
+Result<std::vector<FailedPins::Entry>> FailedPins::all() const { return read_pins(state_); }
 
 Result<bool> FailedPins::contains(const std::string& token_serial, const std::string& source) const {
   TRY(const auto pins, read_pins(state_));

@@ -3,6 +3,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "state/state_folder.h"
@@ -26,6 +27,12 @@ class KeyTrials {
 class FailedPins {
  public:
   explicit FailedPins(const StateFolder& state) : state_(state) {}
+  struct Entry {
+    std::string token;   ///< its serial
+    std::string source;  ///< of the PIN
+    std::string time;    ///< when it was refused
+  };
+  Result<std::vector<Entry>> all() const;
   /// True if `source` (a path with inode and mtime, or another text that the token layer makes) has failed
   /// for the token.
   Result<bool> contains(const std::string& token_serial, const std::string& source) const;

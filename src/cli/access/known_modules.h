@@ -9,4 +9,8 @@ namespace trainseal::cli {
 /// certificates.
 std::vector<std::string> known_modules();
 
+/// Those, and what lies where packages and vendors put their modules. Each file once, whatever links lead to
+/// it.
+std::vector<std::string> installed_modules();
+
 }  // namespace trainseal::cli
