@@ -26,6 +26,7 @@ LogLevel log_level(const CommonOptions& options) {
 }
 
 void add_commands(CommandTable& table) {
+  add_setup_command(table);
   add_run_commands(table);
   add_look_commands(table);
   add_authoring_commands(table);

@@ -20,6 +20,8 @@ constexpr std::size_t kReadBytes = Pin::kMaxBytes + 3;
 // Ends a line on the terminal when typed; with ISIG off it cannot kill us while the echo is off.
 constexpr cc_t kCtrlC = 3;
 
+constexpr const char* kCancelled = "cancelled";
+
 std::string ways_to_give_a_pin() {
   return "give it by --pin-file FILE, by pin-source=file:/PATH in the key's URI, by the systemd credential "
          "trainseal.pin, or "
@@ -176,13 +178,17 @@ class TerminalPin final : public PinSource {
     do got = ::read(terminal.get(), line.expose_for_writing().data(), line.size());
     while (got < 0 && errno == EINTR);
     line.shrink(got > 0 ? static_cast<std::size_t>(got) : 0);
-    if (!line.empty() && line.expose().back() == kCtrlC)
-      return fail(ErrorCode::pin_missing, "the question for the PIN was cancelled");
+    if (line.empty() || line.expose().back() == kCtrlC)
+      return fail(ErrorCode::pin_missing, "the question for the PIN was cancelled", {}, kCancelled);
     return from_source(std::move(line), "the terminal", {}, {});
   }
 };
 
 }  // namespace
+
+bool is_cancelled(const Error& error) {
+  return error.code == ErrorCode::pin_missing && error.detail == kCancelled;
+}
 
 Result<Pin> Pin::take(SecretBytes bytes) {
   std::size_t size = bytes.size();

@@ -60,6 +60,9 @@ std::unique_ptr<PinSource> pin_from_environment(std::string name, SecretBytes va
 /// The controlling terminal, without echo. `pin_missing` where there is none, with all other ways in the
 /// hint.
 std::unique_ptr<PinSource> pin_from_terminal();
+/// True if the error is that of a person who ended the terminal's question (Ctrl-C, Ctrl-D) instead of
+/// answering it.
+bool is_cancelled(const Error& error);
 
 /// Which PINs a token has refused, so that a loop of restarts does not lock it (SERVICE "PIN"). Knows
 /// sources, nothing that is derived from a PIN.

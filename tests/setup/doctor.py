@@ -3,7 +3,7 @@ import unittest
 from pathlib import Path
 
 from support.case import TrainsealTest
-from support.party import PIN, Party, Token
+from support.party import PIN, Party, Token, run
 
 
 class Doctor(TrainsealTest):
@@ -79,6 +79,12 @@ class Doctor(TrainsealTest):
         self.assert_refused(outcome, "token_unavailable")
         self.assert_finds(outcome, "problem", "module", "broken.so")
         self.assert_finds(outcome, "note", "module", "libsofthsm2.so", "1 token: pht", "trainseal setup --module")
+
+    def test_a_process_for_the_module_that_cannot_be_started(self):
+        station = self.station()
+        limited = ("prlimit", "--nofile=4", "--")  # the three standard ones, and one for everything else
+        outcome = run(["doctor"], station.env, enter=limited)
+        self.assert_finds(outcome, "problem", "module", "cannot be started", "limits of this user and machine")
 
     def test_no_module(self):
         station = self.station()

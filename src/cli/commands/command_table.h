@@ -53,6 +53,7 @@ void add_key_commands(CommandTable& table);
 void add_token_commands(CommandTable& table);
 void add_trust_commands(CommandTable& table);
 void add_state_commands(CommandTable& table);  // state ledger
+void add_setup_command(CommandTable& table);
 void add_doctor_command(CommandTable& table);
 void add_help_commands(CommandTable& table);  // version completion help
 

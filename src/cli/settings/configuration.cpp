@@ -32,15 +32,20 @@ Result<void> check_instance(const std::string& name) {
               "use letters, digits, -, _ and ., without a . at the front");
 }
 
-/// Reads the settings file that is asked for; the default one may be missing.
-Result<void> load_settings(const CommonOptions& options, const Environment& environment,
+/// The settings file that flags or environment name.
+std::optional<std::string> named_settings(const CommonOptions& options, const Environment& environment) {
+  if (options.settings) return options.settings;
+  if (options.instance) return text("/etc/trainseal/", *options.instance, "/settings.json");
+  return environment("TRAINSEAL_SETTINGS");
+}
+
+Result<void> load_settings(const CommonOptions& options, const Environment& environment, SettingsFile use,
                            Configuration& result) {
-  std::optional<std::string> asked = options.settings;
-  if (!asked && options.instance) asked = text("/etc/trainseal/", *options.instance, "/settings.json");
-  if (!asked) asked = environment("TRAINSEAL_SETTINGS");
-  const fs::path file = asked.value_or("/etc/trainseal/settings.json");
+  if (use == SettingsFile::ignored) return {};
+  const fs::path file = settings_path(options, environment);
+  const bool needed = use == SettingsFile::needed_if_named && named_settings(options, environment);
   std::error_code none;
-  if (!asked && !fs::exists(file, none)) return {};
+  if (!needed && !fs::exists(file, none)) return {};
   TRY(result.settings, read_settings(file));
   result.settings_file = file;
   return {};
@@ -100,10 +105,15 @@ void find_keys(const CommonOptions& options, const Environment& environment, Con
 
 }  // namespace
 
-Result<Configuration> resolve(const CommonOptions& options, const Environment& environment) {
+fs::path settings_path(const CommonOptions& options, const Environment& environment) {
+  return named_settings(options, environment).value_or("/etc/trainseal/settings.json");
+}
+
+Result<Configuration> resolve(const CommonOptions& options, const Environment& environment,
+                              SettingsFile file) {
   Configuration result;
   if (options.instance) TRY_DO(check_instance(*options.instance));
-  TRY_DO(load_settings(options, environment, result));
+  TRY_DO(load_settings(options, environment, file, result));
   TRY_DO(find_station(options, environment, result));
   TRY(result.state_dir, state_folder(options, environment, result.settings));
   find_keys(options, environment, result);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -27,7 +28,18 @@ struct Configuration {
   std::optional<std::string> trust_file;
 };
 
+/// What is expected of the settings file.
+enum class SettingsFile : std::uint8_t {
+  needed_if_named,  ///< the default one may be missing
+  if_there,         ///< for who is about to write it
+  ignored,          ///< flags and environment only
+};
+
+/// Where the settings file is, or would be.
+std::filesystem::path settings_path(const CommonOptions& options, const Environment& environment);
+
 /// `settings_invalid` for the settings file, `usage` for flags and environment.
-Result<Configuration> resolve(const CommonOptions& options, const Environment& environment);
+Result<Configuration> resolve(const CommonOptions& options, const Environment& environment,
+                              SettingsFile file = SettingsFile::needed_if_named);
 
 }  // namespace trainseal::cli
