@@ -4,6 +4,7 @@
 #include "cli/access/desk.h"
 #include "cli/access/known_modules.h"
 #include "cli/access/passport.h"
+#include "cli/access/survey.h"
 #include "cli/commands/command_table.h"
 #include "cli/output/passport_report.h"
 #include "cli/output/text_layout.h"
@@ -17,15 +18,13 @@ namespace {
 using nlohmann::ordered_json;
 
 /// Adds the tokens of one module.
-Result<void> list_tokens(const std::string& file, TokenModule& module, Report& report,
-                         std::vector<std::vector<std::string>>& rows) {
-  TRY(const auto tokens, module.tokens());
+void list_tokens(const std::string& file, const std::vector<TokenInfo>& tokens, Report& report,
+                 std::vector<std::vector<std::string>>& rows) {
   for (const auto& token : tokens) {
     report.fields["tokens"].push_back(token_json(file, token));
     rows.push_back({token.initialized ? token.label : "-", token.model, token.serial, pin_state(token),
                     token.initialized ? uri_of(token).str() : "-", file});
   }
-  return {};
 }
 
 Result<Report> run_list(Context& context) {
@@ -36,13 +35,12 @@ Result<Report> run_list(Context& context) {
   if (configuration->module) {
     TRY(const auto desk, Desk::open(context, Desk::StateUse::none));
     TRY(const auto module, desk->tokens().module());
-    TRY_DO(list_tokens(*configuration->module, *module, report, rows));
+    TRY(const auto tokens, module->tokens());
+    list_tokens(*configuration->module, tokens, report, rows);
   } else {
-    const auto no_state = StateFolder::none(context.clock());
-    for (const auto& file : known_modules()) {
-      auto module = open_module(context, file, configuration->settings.token, no_state);
-      auto listed_all = module ? list_tokens(file, **module, report, rows) : fail(std::move(module).error());
-      if (!listed_all) context.observer().warning(listed_all.error().what);
+    for (const auto& found : survey(context, known_modules(), configuration->settings.token)) {
+      list_tokens(found.file, found.tokens, report, rows);
+      if (found.error) context.observer().warning(found.error->what);
     }
   }
   if (rows.size() > 1) {
