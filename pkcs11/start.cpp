@@ -149,9 +149,10 @@ CkResult<std::vector<TokenInfo>> read_tokens(const CK_FUNCTION_LIST& functions) 
   return tokens;
 }
 
-StartLock::StartLock(const std::filesystem::path& module)
+StartLock::StartLock(const std::filesystem::path& module, std::chrono::milliseconds deadline)
     : file_(::open(module.c_str(), O_RDONLY | O_CLOEXEC)) {
-  const auto end = std::chrono::steady_clock::now() + kStartLockWait;
+  const auto end =
+      std::chrono::steady_clock::now() + std::min<std::chrono::milliseconds>(kStartLockWait, deadline / 2);
   while (file_ && ::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK || std::chrono::steady_clock::now() > end) return;
     std::this_thread::sleep_for(kStartLockPoll);

@@ -33,7 +33,7 @@ std::string module_digest(const std::filesystem::path& path);
 /// start goes on without it and repeats itself where it fails.
 class StartLock {
  public:
-  explicit StartLock(const std::filesystem::path& module);
+  StartLock(const std::filesystem::path& module, std::chrono::milliseconds deadline);
 
  private:
   UniqueFd file_;

@@ -69,7 +69,7 @@ CkResult<void> CryptokiToken::send_log_in() {
 }
 
 Result<void> CryptokiToken::log_in(std::optional<Pin> pin) {
-  const StartLock start_lock(module_->settings().module);
+  const StartLock start_lock(module_->settings().module, module_->settings().deadline);
   const auto lock = module_->alone();
   if (logged_in_) return {};
   close_sessions();

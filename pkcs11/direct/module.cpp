@@ -72,7 +72,7 @@ CkResult<std::vector<TokenInfo>> CryptokiModule::start(const Uri* wanted) {
 }
 
 Result<std::vector<TokenInfo>> CryptokiModule::tokens() {
-  const StartLock start_lock(settings_.module);
+  const StartLock start_lock(settings_.module, settings_.deadline);
   const auto lock = alone();
   auto tokens = start(nullptr);
   if (!tokens) return fail(start_error(settings_.module, tokens.error()));
@@ -80,7 +80,7 @@ Result<std::vector<TokenInfo>> CryptokiModule::tokens() {
 }
 
 Result<std::shared_ptr<Token>> CryptokiModule::token(const Uri& uri) {
-  const StartLock start_lock(settings_.module);
+  const StartLock start_lock(settings_.module, settings_.deadline);
   const auto lock = alone();
   const auto tokens = start(&uri);
   if (!tokens) return fail(start_error(settings_.module, tokens.error()));

@@ -45,7 +45,7 @@ CkResult<std::vector<TokenInfo>> Libp11Module::start(const Uri* wanted) {
 }
 
 Result<std::vector<TokenInfo>> Libp11Module::tokens() {
-  const StartLock start_lock(settings_.module);
+  const StartLock start_lock(settings_.module, settings_.deadline);
   const auto lock = alone();
   auto tokens = start(nullptr);
   if (!tokens) return fail(start_error(settings_.module, tokens.error()));
@@ -53,7 +53,7 @@ Result<std::vector<TokenInfo>> Libp11Module::tokens() {
 }
 
 Result<std::shared_ptr<Token>> Libp11Module::token(const Uri& uri) {
-  const StartLock start_lock(settings_.module);
+  const StartLock start_lock(settings_.module, settings_.deadline);
   const auto lock = alone();
   const auto tokens = start(&uri);
   if (!tokens) return fail(start_error(settings_.module, tokens.error()));

@@ -68,7 +68,7 @@ Result<std::vector<ClaimedMechanism>> Libp11Token::claimed_mechanisms() {
 }
 
 Result<void> Libp11Token::log_in(std::optional<Pin> pin) {
-  const StartLock start_lock(module_->settings().module);
+  const StartLock start_lock(module_->settings().module, module_->settings().deadline);
   const auto lock = module_->alone();
   if (logged_in_) return {};
   for (unsigned attempt = 0;; ++attempt) {

@@ -40,7 +40,7 @@ class Token : public LogInTarget {
  public:
   /// How to log in again where the log-in is lost together with the process that had it. In this process
   /// nothing is lost so.
-  virtual void keep_log_in(std::function<Result<void>(LogInTarget&)> /*again*/) {}
+  virtual void keep_log_in(const std::function<Result<void>(LogInTarget&)>& /*again*/) {}
   /// Logs out, closes the sessions and wipes the PIN.
   virtual Result<void> log_out() = 0;
 

@@ -55,7 +55,7 @@ class RemoteToken final : public Token, public std::enable_shared_from_this<Remo
   bool logged_in() const override { return logged_in_; }
   Result<void> log_in(std::optional<Pin> pin) override;
   bool log_in_unanswered() const override { return unanswered_; }
-  void keep_log_in(std::function<Result<void>(LogInTarget&)> again) override;
+  void keep_log_in(const std::function<Result<void>(LogInTarget&)>& again) override;
   Result<void> log_out() override;
   Result<std::vector<KeyInfo>> keys() override;
   Result<std::unique_ptr<TokenKey>> key(const Uri& uri) override;
@@ -234,9 +234,9 @@ Result<void> RemoteToken::log_in(std::optional<Pin> pin) {
   return {};
 }
 
-void RemoteToken::keep_log_in(std::function<Result<void>(LogInTarget&)> again) {
+void RemoteToken::keep_log_in(const std::function<Result<void>(LogInTarget&)>& again) {
   const std::scoped_lock lock(mutex_);
-  log_in_again_ = std::move(again);
+  log_in_again_ = again;
 }
 
 Result<void> RemoteToken::log_out() {
