@@ -28,18 +28,18 @@ Environment environment(std::map<std::string, std::string> variables) {
 }
 
 /// A settings file that is gone at the end.
-class SettingsFile {
+class WrittenSettings {
  public:
-  explicit SettingsFile(std::string_view json) {
+  explicit WrittenSettings(std::string_view json) {
     std::string name = (std::filesystem::temp_directory_path() / "trainseal-settings-XXXXXX").string();
     const UniqueFd fd(mkstemp(name.data()));
     REQUIRE(fd);
     path_ = name;
     std::ofstream(path_) << json;
   }
-  ~SettingsFile() { std::filesystem::remove(path_); }
-  SettingsFile(const SettingsFile&) = delete;
-  SettingsFile& operator=(const SettingsFile&) = delete;
+  ~WrittenSettings() { std::filesystem::remove(path_); }
+  WrittenSettings(const WrittenSettings&) = delete;
+  WrittenSettings& operator=(const WrittenSettings&) = delete;
   std::string path() const { return path_.string(); }
 
  private:
@@ -144,7 +144,7 @@ TEST_CASE("text that is not strict JSON is refused") {
 }
 
 TEST_CASE("flags come before environment, environment before settings") {
-  const SettingsFile file(
+  const WrittenSettings file(
       R"({"version": 1, "station": "1", "state_dir": "/from/settings", "trust": "/settings/trust",
       "token": {"module": "settings.so", "keys": ["pkcs11:object=settings"]}})");
   CommonOptions options;
@@ -183,7 +183,7 @@ TEST_CASE("flags come before environment, environment before settings") {
 }
 
 TEST_CASE("today's variables: a URI is a key, anything else a software key") {
-  const SettingsFile file(R"({"version": 1})");
+  const WrittenSettings file(R"({"version": 1})");
   CommonOptions options;
   options.settings = file.path();
 
