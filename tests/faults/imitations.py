@@ -33,6 +33,7 @@ IMITATIONS = {
     "salt-ignored": Imitation(Nss, unwrap="raw", sign="raw"),
     "no-oaep-sha2": Imitation(Nss, unwrap="raw"),
     "pin-at-each-use": Imitation(Token, unwrap="raw"),
+    "pin-pad": Imitation(Token, unwrap="raw"),
     "four-sessions": Imitation(Nss),
     "locks-after-three": Imitation(Nss),
 }
@@ -105,6 +106,17 @@ class PinAtEachUse(ImitationTest):
         used = self.calls(" C_Sign ", "rv=CKR_OK") + self.calls(" C_Decrypt ", "rv=CKR_OK")
         self.assertEqual(len(self.calls("user=CKU_CONTEXT_SPECIFIC", "rv=CKR_OK")), len(used))
         self.assertGreaterEqual(len(used), 4)
+
+
+class PinPad(ImitationTest):
+    def test_no_pin_is_looked_for(self):
+        """The keys above were made and used without one; where a PIN file is configured, it is not even read."""
+        if NAME != "pin-pad":
+            self.skipTest("another imitation")
+        owner = self.generated("at-the-pad").party("owner")
+        owner.configure(token={"pin_file": str(owner.home / "not-there")})
+        self.assert_done(owner.run("token", "probe"))
+        self.assertEqual(len(self.calls(" C_Login ", "rv=CKR_PIN_INCORRECT")), 0)
 
 
 class Lock(ImitationTest):

@@ -123,6 +123,7 @@ struct Amended {
   CK_RSA_PKCS_PSS_PARAMS pss{};
   std::vector<CK_ATTRIBUTE> attributes;
   CK_BBOOL yes = CK_TRUE;
+  std::string pin;
 };
 
 /// Changes the arguments as rules want it.
@@ -137,6 +138,15 @@ inline void amend(TRAINSEAL_TAG(C_SignInit), const std::vector<Rule>& rules, Ame
     amended.pss.sLen = *rule.use_salt;
     amended.mechanism.pParameter = &amended.pss;
     used = &amended.mechanism;
+  }
+}
+inline void amend(TRAINSEAL_TAG(C_Login), const std::vector<Rule>& rules, Amended& amended,
+                  CK_SESSION_HANDLE&, CK_USER_TYPE&, CK_BYTE*& pin, CK_ULONG& size) {
+  for (const Rule& rule : rules) {
+    if (!rule.typed) continue;
+    amended.pin = pin == nullptr ? *rule.typed : "not from the pad";
+    pin = reinterpret_cast<CK_BYTE*>(amended.pin.data());
+    size = amended.pin.size();
   }
 }
 inline void amend(TRAINSEAL_TAG(C_GenerateKeyPair), const std::vector<Rule>& rules, Amended& amended,

@@ -76,6 +76,11 @@ bool read_deed(Rule& rule, std::string_view value, bool) {
   return rule.deed != Deed::none;
 }
 
+bool read_typed(Rule& rule, std::string_view value, bool) {
+  rule.typed = value;
+  return !value.empty();
+}
+
 struct Key {
   std::string_view name;
   std::string_view functions;  ///< where it has a meaning; empty: everywhere
@@ -102,6 +107,7 @@ constexpr auto kKeys = std::to_array<Key>({
     {"do", "", false, true, read_deed},
     {"set", " C_GetTokenInfo ", false, true, read_name<&Rule::set, token_flags>},
     {"use-salt", " C_SignInit ", false, true, read_number<&Rule::use_salt>},
+    {"typed", " C_Login ", false, true, read_typed},
     {"add", " C_GenerateKeyPair ", false, true, read_name<&Rule::add, attributes>},
 });
 

@@ -40,6 +40,9 @@
 //   do=close|logout   the call's session is closed, its token logged out of
 //   set=CKF_…         a flag of C_GetTokenInfo
 //   use-salt=N        C_SignInit is handed on with another PSS salt
+//   typed=TEXT        C_Login without a PIN is handed on with this one, as typed at the token's own pad; one
+//   that
+//                     brings a PIN is handed on with a wrong one
 //   add=CKA_…         C_GenerateKeyPair is handed on with this attribute, yes, in the private half
 // The effects of all rules that fit a call come together, the first `rv` wins.
 
@@ -85,6 +88,7 @@ struct Rule {
   Deed deed = Deed::none;
   CK_FLAGS set = 0;
   std::optional<CK_ULONG> use_salt;
+  std::optional<std::string> typed;
   std::optional<CK_ATTRIBUTE_TYPE> add;
 
   CK_ULONG seen = 0;  ///< calls for which the conditions held
