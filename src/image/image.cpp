@@ -1,0 +1,164 @@
+#include "image/image.h"
+
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/text.h"
+#include "image/image_json.h"
+#include "image/limits.h"
+
+namespace trainseal {
+namespace {
+
+using Type = ImageJson::value_t;
+
+constexpr std::string_view kRefName = "org.opencontainers.image.ref.name";
+constexpr std::string_view kIndexName = "the image's index";
+constexpr std::string_view kManifestName = "the image's manifest";
+constexpr std::string_view kConfigName = "the image's config";
+
+// Docker's names for the same things, which layouts and registries hold, too.
+constexpr std::string_view kDockerList = "application/vnd.docker.distribution.manifest.list.v2+json";
+constexpr std::string_view kDockerManifest = "application/vnd.docker.distribution.manifest.v2+json";
+constexpr std::array kLayerTypes = {media_type::kLayer,
+                                    media_type::kGzipLayer,
+                                    media_type::kZstdLayer,
+                                    std::string_view("application/vnd.docker.image.rootfs.diff.tar.gzip"),
+                                    std::string_view("application/vnd.docker.image.rootfs.diff.tar"),
+                                    std::string_view("application/vnd.docker.image.rootfs.diff.tar.zstd")};
+
+/// The architecture of this machine as images have it.
+std::string architecture() {
+  utsname machine{};
+  uname(&machine);
+  const std::string_view name = machine.machine;
+  if (name == "x86_64") return "amd64";
+  if (name == "aarch64") return "arm64";
+  return std::string(name);
+}
+
+Result<ImageJson> parse_index(ByteView index) {
+  TRY(auto json, parse_image_json(index, kIndexName));
+  const ImageJson* const manifests = find_member(json, "manifests", Type::array);
+  if (manifests == nullptr) return bad_image(kIndexName, "it has no list of manifests");
+  if (manifests->size() > ImageLimits::kManifests) return bad_image(kIndexName, "it has too many entries");
+  return json;
+}
+
+bool is_attestation(const ImageJson& entry) {
+  return annotation(entry, "vnd.docker.reference.type") == "attestation-manifest";
+}
+
+enum class Fit : std::uint8_t { no, unsaid, yes };
+
+Fit platform_fit(const ImageJson& entry) {
+  const ImageJson* const platform = find_member(entry, "platform", Type::object);
+  if (platform == nullptr) return Fit::unsaid;
+  const bool fits =
+      text_member(*platform, "os") == "linux" && text_member(*platform, "architecture") == architecture();
+  return fits ? Fit::yes : Fit::no;
+}
+
+Result<ImageLayer> make_layer(const ImageJson& descriptor, const ImageJson& diff_id) {
+  TRY(Descriptor blob, read_descriptor(descriptor, kManifestName));
+  if (std::ranges::find(kLayerTypes, blob.media_type) == kLayerTypes.end()) {
+    return bad_image(kManifestName, text("a layer is of the type ", quoted(blob.media_type)));
+  }
+  if (!diff_id.is_string()) return bad_image(kConfigName, "a diff_id is no text");
+  TRY(const Digest256 tar, read_digest(diff_id.get<std::string>(), kConfigName));
+  return ImageLayer{std::move(blob), tar};
+}
+
+Result<std::vector<ImageLayer>> make_layers(const ImageJson& manifest, const ImageJson& config) {
+  const ImageJson* const blobs = find_member(manifest, "layers", Type::array);
+  const ImageJson* const rootfs = find_member(config, "rootfs", Type::object);
+  const ImageJson* const diff_ids =
+      rootfs != nullptr ? find_member(*rootfs, "diff_ids", Type::array) : nullptr;
+  if (blobs == nullptr) return bad_image(kManifestName, "it has no list of layers");
+  if (diff_ids == nullptr) return bad_image(kConfigName, "it has no rootfs.diff_ids");
+  if (blobs->size() != diff_ids->size()) {
+    return bad_image(kManifestName, text("it has ", blobs->size(), " layers, and its config has ",
+                                         diff_ids->size(), " diff_ids"));
+  }
+  if (blobs->size() > ImageLimits::kLayers) return bad_image(kManifestName, "it has too many layers");
+  std::vector<ImageLayer> layers;
+  for (std::size_t i = 0; i < blobs->size(); ++i) {
+    TRY(ImageLayer layer, make_layer((*blobs)[i], (*diff_ids)[i]));
+    layers.push_back(std::move(layer));
+  }
+  return layers;
+}
+
+}  // namespace
+
+Result<Descriptor> config_of_manifest(ByteView manifest) {
+  TRY(const auto json, parse_image_json(manifest, kManifestName));
+  const ImageJson* const config = find_member(json, "config", Type::object);
+  if (config == nullptr) return bad_image(kManifestName, "it names no config");
+  return read_descriptor(*config, kManifestName);
+}
+
+Result<Image> make_image(Descriptor manifest, Bytes manifest_json, Descriptor config, Bytes config_json) {
+  TRY(const auto parsed_manifest, parse_image_json(manifest_json, kManifestName));
+  TRY(const auto parsed_config, parse_image_json(config_json, kConfigName));
+  TRY(auto layers, make_layers(parsed_manifest, parsed_config));
+  return Image{std::move(manifest), std::move(manifest_json), std::move(config), std::move(config_json),
+               std::move(layers)};
+}
+
+Result<Descriptor> find_tag(ByteView index, std::string_view tag) {
+  TRY(const auto json, parse_index(index));
+  std::vector<std::string> names;
+  const ImageJson* found = nullptr;
+  std::size_t count = 0;
+  for (const ImageJson& entry : json["manifests"]) {
+    const std::string name = annotation(entry, kRefName);
+    if (!name.empty()) names.push_back(name);
+    if (name != tag || is_attestation(entry)) continue;
+    found = &entry;
+    ++count;
+  }
+  if (count == 1) return read_descriptor(*found, kIndexName);
+  if (count > 1) return bad_image(kIndexName, text("it names ", count, " images ", quoted(tag)));
+  return fail(ErrorCode::store_failed, text("there is no image ", quoted(tag)),
+              names.empty() ? std::string("no image there has a name")
+                            : text("there are: ", listed(names), "; give one after a colon"));
+}
+
+Result<Descriptor> find_platform(ByteView index) {
+  TRY(const auto json, parse_index(index));
+  std::vector<const ImageJson*> fitting, unsaid;
+  for (const ImageJson& entry : json["manifests"]) {
+    const Fit fit = platform_fit(entry);
+    if (is_attestation(entry) || fit == Fit::no) continue;
+    (fit == Fit::yes ? fitting : unsaid).push_back(&entry);
+  }
+  const auto& candidates = fitting.empty() ? unsaid : fitting;
+  if (candidates.size() == 1) return read_descriptor(*candidates.front(), kIndexName);
+  return bad_image(kIndexName, text("it has ", candidates.size(), " images for linux/", architecture(),
+                                    " where there should be one"));
+}
+
+bool is_index(const Descriptor& descriptor) {
+  return descriptor.media_type == media_type::kIndex || descriptor.media_type == kDockerList;
+}
+
+Result<Bytes> name_in_index(ByteView index, std::string_view tag, const Descriptor& manifest) {
+  TRY(auto json, parse_index(index));
+  ImageJson entries = ImageJson::array();
+  for (ImageJson& entry : json["manifests"]) {
+    if (annotation(entry, kRefName) != tag) entries.push_back(std::move(entry));
+  }
+  ImageJson named = to_json(manifest);
+  named["annotations"] = {{std::string(kRefName), std::string(tag)}};
+  entries.push_back(std::move(named));
+  json["manifests"] = std::move(entries);
+  const std::string written = write_image_json(json);
+  const ByteView bytes = as_bytes(written);
+  return Bytes(bytes.begin(), bytes.end());
+}
+
+}  // namespace trainseal

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+
+#include "base/file.h"
+#include "base/result.h"
+#include "image/image.h"
+#include "image/layer_reader.h"
+#include "image/opt_tree.h"
+
+namespace trainseal {
+
+/// The files of an image layout, below its folder.
+inline constexpr const char* kLayoutFile = "oci-layout";
+inline constexpr const char* kIndexFile = "index.json";
+inline constexpr const char* kBlobFolder = "blobs/sha256";
+
+/// An OCI image layout in a folder (OCI image specification 1.0, "Image Layout"). Nothing in it is trusted:
+/// no link is followed, and each blob that is read is held against its digest and its size.
+class Layout {
+ public:
+  /// `store_failed` if the folder `path` is no layout.
+  static Result<Layout> open(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  /// `index.json` as it is.
+  Result<Bytes> index() const;
+  /// The image named `tag`, for this machine's platform. Its layers have the right size, but were not read.
+  Result<Image> find(std::string_view tag) const;
+  /// The image of a manifest that lies in the layout.
+  Result<Image> load(const Descriptor& manifest) const;
+
+  /// Applies all layers of `image`, each read to its end and found to be the one that was named.
+  Result<OptTree> read_opt(const Image& image) const;
+  /// Reads all layers of `image` and checks that they are the ones that were named.
+  Result<void> verify_layers(const Image& image) const;
+
+ private:
+  Layout(UniqueFd folder, std::filesystem::path path) : folder_(std::move(folder)), path_(std::move(path)) {}
+  /// `blob` opened, with the size that the descriptor says.
+  Result<UniqueFd> open_blob(const Descriptor& blob) const;
+  Result<Bytes> read_blob(const Descriptor& blob) const;
+  /// Opens each layer, lowest first, for `use(reader, name)`.
+  template <typename Use>
+  Result<void> for_each_layer(const Image& image, Use use) const;
+
+  UniqueFd folder_;
+  std::filesystem::path path_;
+};
+
+}  // namespace trainseal

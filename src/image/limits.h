@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace trainseal {
+
+/// What an image may have at most; beyond it, it is refused. Far above every image of today, and low enough
+/// that nobody makes the program hang or eat the machine with one.
+struct ImageLimits {
+  static constexpr std::size_t kLayers = 512;
+  static constexpr std::size_t kMembers = 2'000'000;                     ///< of one layer's tar
+  static constexpr std::size_t kTreeEntries = 1'000'000;                 ///< under `/opt`
+  static constexpr std::size_t kNameBytes = 4096;                        ///< of one name or link target
+  static constexpr std::size_t kTreeNameBytes = std::size_t{256} << 20;  ///< of all names under `/opt`
+  static constexpr std::size_t kDepth = 256;                             ///< components of a name
+  static constexpr std::uint64_t kHeaderBytes = std::uint64_t{8} << 20;  ///< of one member in a tar
+  static constexpr std::uint64_t kLayoutFileBytes = 4096;
+  static constexpr std::uint64_t kJsonBytes = std::uint64_t{4} << 20;  ///< index, manifest, config
+  static constexpr int kJsonDepth = 32;
+  static constexpr std::size_t kManifests = 10'000;  ///< of one index
+  static constexpr int kIndexDepth = 4;              ///< indices in indices
+  /// A layer may unpack to this many bytes whatever its compressed size, and above it to `kRatio` times that.
+  static constexpr std::uint64_t kFreeUnpackedBytes = std::uint64_t{256} << 20;
+  static constexpr std::uint64_t kRatio = 200;
+};
+
+}  // namespace trainseal
