@@ -1,17 +1,20 @@
 #include "image/layer_reader.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <utility>
 
 #include "base/text.h"
 #include "image/archive_types.h"
 #include "image/limits.h"
+#include "image/pax_names.h"
 
 namespace trainseal {
 namespace {
 
 constexpr std::size_t kBlockBytes = 256 * 1024;
+constexpr std::size_t kTarBlockBytes = 512;
 constexpr const char* kFetchAgain = "Fetch the image again. If it stays so, ask who sent it.";
 
 std::unexpected<Error> damaged(const std::string& layer, std::string_view why) {
@@ -41,7 +44,7 @@ MemberKind kind_of(archive_entry* entry) {
 }  // namespace
 
 std::optional<std::string> clean_member_name(std::string_view name) {
-  if (name.size() > ImageLimits::kNameBytes) return std::nullopt;
+  if (name.size() > ImageLimits::kNameBytes || name.find('\0') != std::string_view::npos) return std::nullopt;
   std::string clean;
   std::size_t depth = 0;
   while (!name.empty()) {
@@ -66,7 +69,13 @@ struct LayerReader::State {
   Result<ByteView> read_blob();
   /// The next bytes of the tar; none at its end.
   Result<ByteView> unpack();
+  /// As `unpack`, for libarchive, which insists on the padding of the last member.
+  Result<ByteView> unpack_padded();
   Result<void> drain();
+  /// What libarchive has consumed of the tar, bytes.
+  std::uint64_t consumed() const { return static_cast<std::uint64_t>(archive_filter_bytes(tar.get(), 0)); }
+  /// Forgets what libarchive is done with.
+  void trim_window();
   Result<LayerMember> describe(archive_entry* entry) const;
   std::unexpected<Error> failed(archive* a);
 
@@ -83,7 +92,11 @@ struct LayerReader::State {
   bool in_header = false;
   bool at_end = false;  ///< of the tar
   bool sparse = false;  ///< the member has holes
+  bool padded = false;  ///< the last member's padding, which was not there, has been handed over
   std::size_t members = 0;
+  std::string window;              ///< the bytes of the tar that were handed over last
+  std::uint64_t window_start = 0;  ///< where in the tar they are
+  std::uint64_t content_end = 0;   ///< where in the tar the member's content ends
   std::optional<Error> failure;
   libarchive::Archive unpacker{archive_read_new()};
   libarchive::Archive tar{archive_read_new()};
@@ -126,6 +139,25 @@ Result<ByteView> LayerReader::State::unpack() {
   return unpacked;
 }
 
+Result<ByteView> LayerReader::State::unpack_padded() {
+  static constexpr std::array<std::uint8_t, kTarBlockBytes> kPadding{};
+  if (!in_header) trim_window();
+  TRY(const ByteView bytes, unpack());
+  window += as_text(bytes);
+  if (!bytes.empty() || padded || tar_bytes < content_end) return bytes;
+  // umoci ends a tar with the content of its last member; Go's reader takes that. The digest is of what is
+  // there.
+  padded = true;
+  const std::uint64_t block_end = (content_end + kTarBlockBytes - 1) / kTarBlockBytes * kTarBlockBytes;
+  return ByteView(kPadding).first(block_end > tar_bytes ? block_end - tar_bytes : 0);
+}
+
+void LayerReader::State::trim_window() {
+  const std::uint64_t done = std::min<std::uint64_t>(consumed() - window_start, window.size());
+  window.erase(0, done);
+  window_start += done;
+}
+
 la_ssize_t LayerReader::State::hand_over(archive* a, State& state, Result<ByteView> bytes,
                                          const void** buffer) {
   if (!bytes) {
@@ -166,7 +198,7 @@ Result<void> LayerReader::State::open() {
   archive_read_support_format_empty(tar.get());
   return open_archive(tar.get(), [](archive* a, void* state, const void** buffer) {
     auto& self = *static_cast<State*>(state);
-    return hand_over(a, self, self.unpack(), buffer);
+    return hand_over(a, self, self.unpack_padded(), buffer);
   });
 }
 
@@ -193,8 +225,12 @@ Result<void> LayerReader::State::drain() {
 }
 
 Result<LayerMember> LayerReader::State::describe(archive_entry* entry) const {
-  const char* const found = archive_entry_pathname(entry);
-  if (found == nullptr) return damaged(name, "a member has no name");
+  const char* const told = archive_entry_pathname(entry);
+  if (told == nullptr) return damaged(name, "a member has no name");
+  const auto headers = std::string_view(window).substr(0, consumed() - window_start);
+  const auto raw = read_pax_names(as_bytes(headers));
+  if (!raw) return damaged(name, text("the headers of ", quoted(told), " contradict each other"));
+  const std::string found = raw->path.value_or(told);
   auto clean = clean_member_name(found);
   if (!clean) return hostile(name, found, "a name with .. in it or beyond every bound");
   LayerMember member;
@@ -204,15 +240,16 @@ Result<LayerMember> LayerReader::State::describe(archive_entry* entry) const {
   member.mtime = archive_entry_mtime(entry);
   if (member.kind == MemberKind::file) member.size = static_cast<std::uint64_t>(archive_entry_size(entry));
   if (member.kind == MemberKind::hard_link) {
-    auto target = clean_member_name(archive_entry_hardlink(entry));
+    auto target = clean_member_name(raw->link_path.value_or(archive_entry_hardlink(entry)));
     if (!target) return hostile(name, found, "a hard link out of the image");
     member.target = *std::move(target);
   }
   if (member.kind == MemberKind::symlink) {
     const char* const target = archive_entry_symlink(entry);
-    member.target = target != nullptr ? target : "";
-    if (member.target.size() > ImageLimits::kNameBytes)
+    member.target = raw->link_path.value_or(target != nullptr ? target : "");
+    if (member.target.size() > ImageLimits::kNameBytes || member.target.find('\0') != std::string::npos) {
       return hostile(name, found, "a link beyond every bound");
+    }
   }
   return member;
 }
@@ -232,6 +269,7 @@ Result<std::optional<LayerMember>> LayerReader::next() {
   archive* const tar = state.tar.get();
   // What is left of the member before is no part of the next one's header.
   if (state.members > 0 && archive_read_data_skip(tar) < ARCHIVE_WARN) return state.failed(tar);
+  state.trim_window();
   state.in_header = true;
   state.header_budget = ImageLimits::kHeaderBytes;
   archive_entry* entry = nullptr;
@@ -246,6 +284,7 @@ Result<std::optional<LayerMember>> LayerReader::next() {
   if (++state.members > ImageLimits::kMembers) return damaged(state.name, "it has too many members");
   state.sparse = archive_entry_sparse_count(entry) > 0;
   TRY(auto member, state.describe(entry));
+  state.content_end = state.consumed() + member.size;
   return member;
 }
 

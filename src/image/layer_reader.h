@@ -59,7 +59,7 @@ class LayerReader {
 };
 
 /// `name` as a path below a root: leading `/` and every `.` or empty component left out. None if a component
-/// is `..` or if the name is beyond `ImageLimits`.
+/// is `..`, or if the name has a NUL byte or is beyond `ImageLimits`.
 std::optional<std::string> clean_member_name(std::string_view name);
 
 }  // namespace trainseal

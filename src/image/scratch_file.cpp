@@ -19,19 +19,24 @@ std::filesystem::path scratch_folder() {
   return named != nullptr && *named != '\0' ? named : "/var/tmp";
 }
 
+/// For file systems without O_TMPFILE, such as older overlays: a kill in between leaves an empty file.
+UniqueFd make_and_unlink(const std::filesystem::path& folder) {
+  std::string path = folder / text(kTemporaryPrefix, "XXXXXX");
+  UniqueFd fd(mkostemp(path.data(), O_CLOEXEC));
+  if (fd && unlink(path.c_str()) != 0) fd.reset();
+  return fd;
+}
+
 }  // namespace
 
 Result<ScratchFile> ScratchFile::create() {
   const auto folder = scratch_folder();
-  std::string path = folder / text(kTemporaryPrefix, "XXXXXX");
-  UniqueFd fd(mkostemp(path.data(), O_CLOEXEC));
-  if (!fd || unlink(path.c_str()) != 0) {
-    Error error = system_error(ErrorCode::store_failed, "make a scratch file in", folder, errno, "mkostemp");
-    if (error.hint.empty())
-      error.hint = "TMPDIR names the folder for it; it needs room for the train's files";
-    return fail(std::move(error));
-  }
-  return ScratchFile(std::move(fd), folder);
+  UniqueFd fd(open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (!fd && (errno == EOPNOTSUPP || errno == EISDIR)) fd = make_and_unlink(folder);
+  if (fd) return ScratchFile(std::move(fd), folder);
+  Error error = system_error(ErrorCode::store_failed, "make a scratch file in", folder, errno, "open");
+  if (error.hint.empty()) error.hint = "TMPDIR names the folder for it; it needs room for the train's files";
+  return fail(std::move(error));
 }
 
 Result<Extent> ScratchFile::append(const ReadBytes& content, std::uint64_t size) {

@@ -20,8 +20,9 @@ struct Run {
   TrainConfig config;
   std::size_t stop;
   std::optional<Bytes> statements;
-  std::optional<std::string> out;  ///< the folder with the results; none: in place
-  bool train_is_encrypted;         ///< `pht_train` in TRAIN is as it came
+  std::optional<std::string> out;          ///< the folder with the results; none: in place
+  bool train_is_encrypted;                 ///< `pht_train` in TRAIN is as it came
+  std::optional<std::string> base_digest;  ///< of the image that it came on
 };
 
 Result<TrainConfig> parse_recorded(Station& station, const Record& record) {
@@ -72,7 +73,8 @@ Result<Run> run_of_record(Station& station, const Record& record, const PostRunR
     statements.emplace(bytes.begin(), bytes.end());
   }
   step.succeeded();
-  return Run{std::move(config), record.stop, std::move(statements), std::move(out), record.out.has_value()};
+  return Run{std::move(config),      record.stop,       std::move(statements), std::move(out),
+             record.out.has_value(), record.base_digest};
 }
 
 Result<Run> run_without_record(Station& station, const PostRunRequest& request, TrainView& train) {
@@ -81,7 +83,18 @@ Result<Run> run_without_record(Station& station, const PostRunRequest& request, 
   std::optional<std::string> out;
   if (request.results) out = request.results->string();
   return Run{std::move(checked.config), checked.completed, std::move(checked.statements), out,
-             out.has_value()};
+             out.has_value(),           std::nullopt};
+}
+
+/// What the train is sealed on must be what it came on: anybody can move a tag.
+Result<void> check_base(const Run& run, TrainStore& target) {
+  TRY(const auto base, target.base_digest());
+  if (!base || !run.base_digest || *base == *run.base_digest) return {};
+  return fail(ErrorCode::base_mismatch,
+              text("the base image of ", target.place(),
+                   " is not the one of the pre-run: its config is sha256:", *base,
+                   ", and was sha256:", *run.base_digest),
+              "Nothing was signed. Fetch the base that the train came with again.");
 }
 
 std::unexpected<Error> no_record(const std::string& place) {
@@ -256,6 +269,7 @@ Result<PostRunReport> seal(Station& station, const PostRunRequest& request, cons
     TRY(out, open_out_folder(*run.out));
   }
   TrainStore& target = request.to != nullptr ? *request.to : request.store;
+  TRY_DO(check_base(run, target));
   const ReplayKey turn = replay_key(run.config, id, run.stop);
   TRY(TokenKey * key, station.keys.key_for(run.config->route[run.stop].rsa_public_key.key()));
   TRY(auto staged, target.stage());

@@ -109,6 +109,7 @@ Result<PreRunReport> pre_run(Station& station, const PreRunRequest& request) {
   TRY(const auto train, request.store.open());
   TRY(auto released, check_record(station, place, *train));
   if (released) return *std::move(released);
+  TRY(const auto base_digest, request.store.base_digest());
 
   TRY(const CheckedConfig checked, check_publicly(station, *train, Turn::mine, request.previous));
   TRY(const Identifier id, station_id(station));
@@ -130,6 +131,7 @@ Result<PreRunReport> pre_run(Station& station, const PreRunRequest& request) {
   TRY_DO(ledger.see(session));
   JournalCompletion completion;
   completion.put_record = make_record(id, place, checked, request, station.state.clock().timestamp());
+  completion.put_record->base_digest = base_digest;
   TRY_DO(request.out != nullptr ? request.out->release(std::move(verified), completion)
                                 : request.store.release(std::move(verified), completion));
   releasing.succeeded();

@@ -15,8 +15,6 @@
 namespace trainseal {
 namespace {
 
-constexpr std::uint64_t kMaxUserKeyBytes = 1024;
-constexpr std::uint64_t kMaxStatementsBytes = std::uint64_t{16} << 20;
 constexpr const char* kRootFolderName = "opt";
 
 bool same_time(const timespec& a, const timespec& b) {

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 
 #include "base/text.h"
+#include "image/layout.h"
 #include "store/folder_view.h"
 #include "store/moves.h"
 #include "store/staged_state.h"
@@ -13,7 +14,9 @@ namespace {
 /// `folder` and all that it lies in must be no train's folder.
 Result<void> check_outside_of_trains(const std::filesystem::path& target) {
   for (auto folder = target.parent_path();; folder = folder.parent_path()) {
-    if (exists_at(AT_FDCWD, folder / kConfigName) && exists_at(AT_FDCWD, folder / folder_name(Part::train))) {
+    const bool is_train =
+        exists_at(AT_FDCWD, folder / kConfigName) && exists_at(AT_FDCWD, folder / folder_name(Part::train));
+    if (is_train || exists_at(AT_FDCWD, folder / kLayoutFile)) {
       return fail(
           ErrorCode::usage,
           text(quoted(target.string()), " would lie in the folder of a train, ", quoted(folder.string())),

@@ -45,6 +45,7 @@ class StagedTrain {
 
  private:
   friend class FolderStore;
+  friend class LayoutStore;
   friend class OutFolder;
   struct State;
   explicit StagedTrain(std::unique_ptr<State> state);

@@ -16,10 +16,13 @@ namespace trainseal {
 class TrainStore {
  public:
   virtual ~TrainStore() = default;
-  /// Where the train is, as records and locks name it: `folder:` and the real path.
+  /// Where the train is, as records and locks name it: `folder:` and the real path, or `oci:`, the real path
+  /// and the tag.
   virtual const std::string& place() const = 0;
   /// "folder", …, for reports.
   virtual std::string_view form() const = 0;
+  /// The config digest of the image that a train is committed on, in hex, where there is such an image.
+  virtual Result<std::optional<std::string>> base_digest() { return std::nullopt; }
   /// Opens the train for reading. `store_failed` if there is none.
   virtual Result<std::unique_ptr<TrainView>> open() = 0;
   /// A staging folder from which `release` or `commit` can move into place.
@@ -37,6 +40,15 @@ class TrainStore {
 Result<std::unique_ptr<TrainStore>> open_folder_store(const StateFolder& state,
                                                       const std::filesystem::path& path);
 
+/// A train that is the image `tag` of an OCI layout (docs/IMAGES.md). What is committed is the image `base`
+/// of the same layout with one sealed layer on it; nothing is released in place.
+Result<std::unique_ptr<TrainStore>> open_layout_store(const StateFolder& state,
+                                                      const std::filesystem::path& path,
+                                                      const std::string& tag);
+/// A view of an image without a store.
+Result<std::unique_ptr<TrainView>> open_layout_view(const std::filesystem::path& path,
+                                                    const std::string& tag);
+
 /// A view of a folder without a store: earlier stages.
 Result<std::unique_ptr<TrainView>> open_folder_view(const std::filesystem::path& path);
 /// A view of what `--out` made, after the run. `store_failed` if the folder holds no `pht_results`: then it
@@ -46,8 +58,8 @@ Result<std::unique_ptr<TrainView>> open_out_folder(const std::filesystem::path& 
 /// The new folder of `--out`, mode 0700, which holds `pht_train` and `pht_results`.
 class OutFolder {
  public:
-  /// `store_failed` if its parent does not exist, `usage` if it would lie in a train's own folder, from where
-  /// plaintext could travel on with the train.
+  /// `store_failed` if its parent does not exist, `usage` if it would lie in a train's own folder or in an
+  /// image layout, from where plaintext could travel on with the train.
   static Result<OutFolder> prepare(const StateFolder& state, const std::filesystem::path& path);
   /// The absolute path.
   const std::filesystem::path& path() const { return path_; }

@@ -21,6 +21,9 @@ inline constexpr std::string_view kConfigName = "train_config.json";
 inline constexpr std::string_view kUserKeyName = "user_sym_key.key";
 inline constexpr std::string_view kStatementsName = "train_config.json.dsse";
 
+inline constexpr std::uint64_t kMaxUserKeyBytes = 1024;
+inline constexpr std::uint64_t kMaxStatementsBytes = std::uint64_t{16} << 20;
+
 enum class EntryKind : std::uint8_t { file, folder, symlink, special };
 
 /// One member of a tree, as it was found: nothing of it is trusted, but the name has passed

@@ -8,6 +8,7 @@ import unittest
 
 from support import judge, scratch, vectors
 from support.case import TrainsealTest
+from support.images import Images
 
 KILL_AT = os.environ["TRAINSEAL_KILL_AT_LIBRARY"]
 MOST_CALLS = 5000
@@ -251,6 +252,33 @@ class PostRun(KillTest):
 
         self.kill_everywhere(lambda space: self.release_and_run(space, out=True),
                              lambda space: ["post-run", space.train, "--results", space.out, "--to", space.to], check)
+
+
+class Layout(KillTest):
+    """A train that is an image: post-run on its layout."""
+
+    def prepare(self, space):
+        space.images = Images(space.place).make_base().put(space.train)
+        space.old_index = (space.images.path / "index.json").read_bytes()
+        self.assert_done(space.run("pre-run", space.images.name(), "--out", space.out))
+        scratch.remove(space.out / "pht_results")
+        scratch.copy(self.stop.ran.pht_results, space.out / "pht_results")
+
+    def check(self, space, rerun):
+        index = (space.images.path / "index.json").read_bytes()
+        if rerun is not None:
+            self.assert_done(rerun)
+        if index == space.old_index:
+            self.assertIsNone(rerun, "the image is the old one")
+        else:
+            opt = space.images.unpack("unpacked")
+            (opt / "tool").unlink()
+            self.assertTrue(self.is_sealed(opt), "neither the old nor the new image")
+            scratch.remove(opt.parent.parent)
+        self.assertEqual(space.images.pieces_in_layers(self.plaintext | self.new_results), [])
+
+    def test_results(self):
+        self.kill_everywhere(self.prepare, lambda space: ["post-run", space.images.name(), "--results", space.out], self.check)
 
 
 class Discard(KillTest):

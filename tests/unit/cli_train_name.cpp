@@ -20,12 +20,26 @@ TEST_CASE("folders are named by a prefix or by a path") {
   CAPTURE(name);
   const auto parsed = parse_train_name(name);
   REQUIRE(parsed);
-  CHECK(parsed->folder == folder);
+  CHECK(parsed->path == folder);
+  CHECK_FALSE(parsed->tag);
+}
+
+TEST_CASE("an image in a layout is named by path and tag") {
+  const auto [name, path, tag] = GENERATE(table<const char*, const char*, const char*>({
+      {"oci:/srv/x:t-17", "/srv/x", "t-17"},
+      {"oci:/srv/x", "/srv/x", "latest"},
+      {"oci:/srv/a:b/x", "/srv/a:b/x", "latest"},
+      {"oci:x:a:b", "x:a", "b"},
+  }));
+  CAPTURE(name);
+  const auto parsed = parse_train_name(name);
+  REQUIRE(parsed);
+  CHECK(parsed->path == path);
+  CHECK(parsed->tag == tag);
 }
 
 TEST_CASE("other forms are refused by their name") {
   const auto [name, part] = GENERATE(table<const char*, const char*>({
-      {"oci:/srv/x", "OCI image layout"},
       {"oci-archive:x.tar", "tar of an OCI"},
       {"docker-archive:x.tar:n:t", "docker save"},
       {"docker-daemon:n:t", "container engine"},
@@ -43,7 +57,8 @@ TEST_CASE("other forms are refused by their name") {
 }
 
 TEST_CASE("names that are none are refused") {
-  const std::string name = GENERATE("", "folder:", std::string("folder:a\0b", 10));
+  const std::string name =
+      GENERATE("", "folder:", "oci:", "oci::x", "oci:x:", std::string("folder:a\0b", 10));
   const auto refused = parse_train_name(name);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == ErrorCode::usage);

@@ -89,6 +89,16 @@ TEST_CASE("a damaged layer is refused", "[image]") {
   CHECK(code(told(cut)) == "store_failed");
 }
 
+TEST_CASE("a tar may end with the content of its last member, as umoci's do, but not before", "[image]") {
+  const std::string tar = Tar().file("opt/a", std::string(600, 'a')).bytes();
+  CHECK(value(told(tar.substr(0, 512 + 600))) ==
+        std::vector<std::string>{"0 opt/a " + std::string(600, 'a')});
+  CHECK(value(told(tar.substr(0, 512 + 700))) ==
+        std::vector<std::string>{"0 opt/a " + std::string(600, 'a')});
+  CHECK(code(told(tar.substr(0, 512 + 599))) == "store_failed");
+  CHECK(code(told(tar.substr(0, 500))) == "store_failed");
+}
+
 TEST_CASE("names stay below the root", "[image]") {
   CHECK(code(told(Tar().file("../etc/passwd", "").bytes())) == "hostile_path");
   CHECK(code(told(Tar().file("opt/../../x", "").bytes())) == "hostile_path");
@@ -114,6 +124,30 @@ TEST_CASE("a PAX name that is no UTF-8 is refused, not guessed", "[image]") {
         std::vector<std::string>{"0 opt/\xc3\xa9\xc3\xa9 y"});
   CHECK(code(told(Tar().member("pax", 'x', "15 path=opt/\xff\xfe\n").file("x", "y").bytes())) ==
         "store_failed");
+}
+
+TEST_CASE("a PAX name stays as it is, in whatever form of Unicode", "[image]") {
+  // Composed and decomposed, which are two files, and a link to the latter.
+  const std::string tar = Tar()
+                              .member("pax", 'x', "15 path=opt/\xc3\xa9\n")
+                              .file("x", "1")
+                              .member("pax", 'x', "16 path=opt/e\xcc\x81\n")
+                              .file("x", "2")
+                              .member("pax", 'x', "20 linkpath=opt/e\xcc\x81\n")
+                              .hard_link("opt/l", "x")
+                              .bytes();
+  CHECK(value(told(tar)) ==
+        std::vector<std::string>{"0 opt/\xc3\xa9 1", "0 opt/e\xcc\x81 2", "3 opt/l -> opt/e\xcc\x81"});
+}
+
+TEST_CASE("names that are said in two ways, or by a damaged header, are refused", "[image]") {
+  const std::string pax = "10 path=a\n";
+  CHECK(value(told(Tar().member("pax", 'x', pax).file("x", "").bytes())) == std::vector<std::string>{"0 a"});
+  CHECK(code(told(Tar().member("././@LongLink", 'L', "b").member("pax", 'x', pax).file("x", "").bytes())) ==
+        "store_failed");
+  CHECK(code(told(Tar().member("pax", 'x', "99 path=a\n").file("x", "").bytes())) == "store_failed");
+  CHECK(code(told(Tar().member("pax", 'x', std::string("12 path=a\0b\n", 12)).file("x", "").bytes())) ==
+        "hostile_path");
 }
 
 TEST_CASE("a few bytes that unpack to very many are refused early", "[image]") {

@@ -50,6 +50,12 @@ Result<Owner> parse_owner(const std::string& given) {
 
 /// Whether plaintext may lie where the train is (settings `in_place`).
 Result<void> allow_in_place(Context& context, const Configuration& configuration, const TrainStore& store) {
+  if (store.form() != "folder") {
+    return fail(ErrorCode::denied,
+                text("this build does not decrypt an image in place: ", store.place(),
+                     " could be pushed with plaintext"),
+                "give --out DIR, a new folder for the plaintext");
+  }
   const auto rule = configuration.settings.in_place.value_or(InPlaceRule::warn);
   switch (rule) {
     case InPlaceRule::allow:

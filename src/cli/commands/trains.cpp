@@ -34,12 +34,12 @@ std::string shell_word(const std::string& word) {
 
 Result<std::unique_ptr<TrainStore>> open_store(const StateFolder& state, const std::string& train) {
   TRY(const auto name, parse_train_name(train));
-  return open_folder_store(state, name.folder);
+  return name.tag ? open_layout_store(state, name.path, *name.tag) : open_folder_store(state, name.path);
 }
 
 Result<std::unique_ptr<TrainView>> open_view(const std::string& train) {
   TRY(const auto name, parse_train_name(train));
-  return open_folder_view(name.folder);
+  return name.tag ? open_layout_view(name.path, *name.tag) : open_folder_view(name.path);
 }
 
 Result<PreviousStages> PreviousStages::open(const std::vector<std::string>& trains) {
