@@ -163,6 +163,11 @@ bool is_passing(const CkFailure& failure) {
   return class_of(failure) == FailureClass::device || failure.rv == CKR_USER_PIN_NOT_INITIALIZED;
 }
 
+bool may_have_counted(const CkFailure& failure, const TokenInfo& token) {
+  return failure.function == "C_Login" && class_of(failure) != FailureClass::pin &&
+         !may_start_again(failure, token);
+}
+
 bool may_start_again(const CkFailure& failure, const TokenInfo& token) {
   if (failure.function != "C_Login") return is_passing(failure);
   // A token may count a PIN as wrong and answer with a general error. SoftHSM counts nothing, and it is the

@@ -46,6 +46,8 @@ constexpr unsigned kStartAttempts = 6;
 /// up.
 bool is_passing(const CkFailure& failure);
 
+/// True if a PIN was sent, and it is not clear whether `token` has counted it as wrong.
+bool may_have_counted(const CkFailure& failure, const TokenInfo& token);
 /// True if a start or a log-in to `token` that failed so can be repeated without risk to the PIN.
 bool may_start_again(const CkFailure& failure, const TokenInfo& token);
 

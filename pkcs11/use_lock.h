@@ -15,10 +15,12 @@ class UseLock {
   class Operation {
    public:
     explicit Operation(UseLock& lock) {
-      if (lock.one_at_a_time_)
+      if (lock.one_at_a_time_) {
         alone_ = lock.alone();
-      else
+      } else {
+        const std::scoped_lock gate(lock.gate_);
         shared_ = std::shared_lock(lock.mutex_);
+      }
     }
 
    private:
@@ -26,10 +28,14 @@ class UseLock {
     std::unique_lock<std::shared_mutex> alone_;
   };
   [[nodiscard]] Operation operation() { return Operation(*this); }
-  [[nodiscard]] std::unique_lock<std::shared_mutex> alone() { return std::unique_lock(mutex_); }
+  [[nodiscard]] std::unique_lock<std::shared_mutex> alone() {
+    const std::scoped_lock gate(gate_);
+    return std::unique_lock(mutex_);
+  }
 
  private:
   const bool one_at_a_time_;
+  std::mutex gate_;  ///< held by who waits to be alone: no further operation begins, so that the wait ends
   std::shared_mutex mutex_;
 };
 

@@ -15,7 +15,7 @@ CkResult<void> CryptokiKey::use(const std::function<CkResult<void>(RsaPrimitives
     if (!handle) return std::unexpected(handle.error());
     SessionKey key(at.functions, at.session, *handle, key_.log_in_for_each_use, token_->pin());
     auto done = work(key);
-    if (!done && done.error().function == "C_Login" && class_of(done.error()) == FailureClass::pin)
+    if (!done && done.error().function == "C_Login" && !may_start_again(done.error(), token_->first_info()))
       pin_refused_ = true;
     return done;
   });

@@ -74,6 +74,7 @@ Result<void> CryptokiToken::log_in(std::optional<Pin> pin) {
   if (logged_in_) return {};
   close_sessions();
   pin_ = std::move(pin);
+  unanswered_ = false;
   auto done = start_log_in();
   if (!done) {
     close_sessions();
@@ -96,6 +97,7 @@ Result<void> CryptokiToken::start_log_in() {
       done = std::unexpected(info.error());
     }
     if (done) return {};
+    unanswered_ = may_have_counted(done.error(), info_);
     if (!may_start_again(done.error(), info_) || attempt + 1 == kStartAttempts)
       return fail(error_of(done.error(), purpose("refuses the log-in")));
     close_sessions();

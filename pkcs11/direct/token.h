@@ -10,6 +10,7 @@
 #include "pkcs11/cryptoki.h"
 #include "pkcs11/direct/module.h"
 #include "pkcs11/direct/objects.h"
+#include "pkcs11/start.h"
 #include "pkcs11/tried_key.h"
 #include "token/token.h"
 
@@ -23,6 +24,7 @@ class CryptokiToken final : public Token, public std::enable_shared_from_this<Cr
 
   Result<TokenInfo> info() override;
   bool logged_in() const override { return logged_in_; }
+  bool log_in_unanswered() const override { return unanswered_; }
   Result<void> log_in(std::optional<Pin> pin) override;
   Result<void> log_out() override;
   Result<std::vector<KeyInfo>> keys() override;
@@ -78,6 +80,7 @@ class CryptokiToken final : public Token, public std::enable_shared_from_this<Cr
   CK_SESSION_HANDLE keeper_ = CK_INVALID_HANDLE;  ///< holds the log-in; under the module's `alone`
   std::optional<Pin> pin_;                        ///< for log-ins after a loss
   std::atomic<bool> logged_in_ = false;
+  std::atomic<bool> unanswered_ = false;
   std::atomic<bool> counted_ = false;  ///< the module knows that there are sessions
   unsigned epoch_ = 1;                 ///< under the module's locks
   unsigned initialization_ = 0;        ///< the module's start that the sessions belong to
@@ -126,7 +129,9 @@ std::invoke_result_t<Work, const ObjectSession&> CryptokiToken::run(Work work) {
     const FailureClass failed = class_of(failure);
     const bool curable =
         failed == FailureClass::session || failed == FailureClass::log_in || failed == FailureClass::device;
-    if (!curable || left == 1) return std::unexpected(failure);
+    // A log-in for one use, which the token may have counted as a wrong PIN.
+    const bool sent_a_pin = failure.function == "C_Login" && !may_start_again(failure, info_);
+    if (!curable || sent_a_pin || left == 1) return std::unexpected(failure);
     if (failed == FailureClass::session) continue;
     if (const auto recovered = recover(seen_epoch, failed); !recovered)
       return std::unexpected(recovered.error());

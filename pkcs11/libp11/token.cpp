@@ -71,6 +71,7 @@ Result<void> Libp11Token::log_in(std::optional<Pin> pin) {
   const StartLock start_lock(module_->settings().module, module_->settings().deadline);
   const auto lock = module_->alone();
   if (logged_in_) return {};
+  unanswered_ = false;
   for (unsigned attempt = 0;; ++attempt) {
     const auto info = read_info();
     CkResult<void> done;
@@ -86,6 +87,7 @@ Result<void> Libp11Token::log_in(std::optional<Pin> pin) {
     count_use();
     if (done) return {};
     module_->close_if_unused();
+    unanswered_ = may_have_counted(done.error(), info_);
     if (!may_start_again(done.error(), info_) || attempt + 1 == kStartAttempts)
       return fail(error_of(done.error(), purpose("refuses the log-in")));
     std::this_thread::sleep_for(module_->settings().backoff(attempt));

@@ -69,6 +69,7 @@ class Libp11Token final : public Token, public std::enable_shared_from_this<Libp
 
   Result<TokenInfo> info() override;
   bool logged_in() const override { return logged_in_; }
+  bool log_in_unanswered() const override { return unanswered_; }
   Result<void> log_in(std::optional<Pin> pin) override;
   Result<void> log_out() override;
   Result<std::vector<KeyInfo>> keys() override;
@@ -100,6 +101,7 @@ class Libp11Token final : public Token, public std::enable_shared_from_this<Libp
   const TokenInfo info_;  ///< as it was when the token was found
   CK_SLOT_ID slot_;
   std::atomic<bool> logged_in_ = false;
+  std::atomic<bool> unanswered_ = false;
   std::map<std::string, std::shared_ptr<EvpKey>> keys_;  ///< by URI and fingerprint; under the module's locks
   bool counted_ = false;  ///< the module knows that there is a log-in or a key; under its `alone`
 };

@@ -1,6 +1,7 @@
 #include "pkcs11/worker/server.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -18,8 +19,20 @@
 namespace trainseal {
 namespace {
 
-/// The module's own way of ending may hang: then SIGALRM ends the process.
-constexpr unsigned kSecondsToLogOut = 2;
+constexpr int kMillisecondsToLogOut = 2000;
+
+/// Ends the process some time after the other end is gone, whatever the module is doing then: a worker that
+/// hangs must not outlive its user, logged in and with the PIN.
+void end_with(int control) {
+  sigset_t all;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);  // a handler of the module's must not run here
+  pollfd other_end{control, POLLRDHUP, 0};
+  while (::poll(&other_end, 1, -1) < 0) {
+  }
+  ::poll(nullptr, 0, kMillisecondsToLogOut);
+  ::kill(::getpid(), SIGKILL);
+}
 
 /// What was opened for the other end, by number. Thread-safe.
 class Opened {
@@ -244,8 +257,10 @@ Result<void> Connection::log_in(Token& token, Decoder& request) {
   if (with_pin) {
     TRY(pin, Pin::take(std::move(bytes)));
   }
-  TRY_DO(token.log_in(std::move(pin)));
-  return reply(ReplyKind::done);
+  auto done = token.log_in(std::move(pin));
+  std::optional<Error> refusal;
+  if (!done) refusal = std::move(done).error();
+  return reply(ReplyKind::done, refusal.has_value() && token.log_in_unanswered(), refusal);
 }
 
 Result<void> Connection::open_key(std::uint32_t token_number, Token& token, Decoder& request) {
@@ -356,8 +371,9 @@ void Server::serve() {
     auto received = control_.receive(buffer_.expose_for_writing());
     if (received.arrival != Link::Arrival::message || !received.passenger) return;
     ++at_work_;
-    std::thread([this, opened = opened_, link = Link(std::move(received.passenger))] {
+    std::thread([this, opened = opened_, link = Link(std::move(received.passenger))]() mutable {
       Connection(*opened, link).serve();
+      opened.reset();
       --at_work_;
       at_work_.notify_all();
     }).detach();
@@ -366,7 +382,6 @@ void Server::serve() {
 
 void Server::finish() {
   // Idle connections were closed before the control socket; their threads end at once.
-  ::alarm(kSecondsToLogOut);
   for (int left = at_work_; left > 0; left = at_work_) at_work_.wait(left);
   opened_.reset();
 }
@@ -376,10 +391,10 @@ void Server::finish() {
 void serve_tokens(UniqueFd control, const LoadModule& load) {
   // Who started this process decides when it ends: it closes the socket.
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) std::signal(signal, SIG_IGN);
-  std::signal(SIGALRM, SIG_DFL);
   ::prctl(PR_SET_DUMPABLE, 0);
   ::prctl(PR_SET_NAME, kWorkerCommand);
-  ::fcntl(control.get(), F_SETFD, FD_CLOEXEC);    // the module's own children are not to hold it
+  ::fcntl(control.get(), F_SETFD, FD_CLOEXEC);  // the module's own children are not to hold it
+  std::thread(end_with, control.get()).detach();
   auto* server = new Server(std::move(control));  // never deleted: threads of the module may outlive it
   if (!server->start(load)) {
     std::fputs("trainseal: token-worker is what trainseal starts by itself, for the token's module\n",

@@ -14,6 +14,8 @@ int main(int argc, char** argv) {
   std::setlocale(LC_CTYPE, "C.UTF-8");
   // A reader that goes away is an error of writing; a dump of this process would hold plaintext.
   std::signal(SIGPIPE, SIG_IGN);
+  // Whoever started us may have ignored it, and then the end of a worker would not be told.
+  std::signal(SIGCHLD, SIG_DFL);
   const rlimit no_dump{0, 0};
   setrlimit(RLIMIT_CORE, &no_dump);
   // Neither may others of the same user read it, or attach to it.

@@ -69,6 +69,9 @@ bool is_cancelled(const Error& error);
 class PinLedger {
  public:
   virtual ~PinLedger() = default;
+  /// Held from the look into the ledger until what became of the PIN is noted, so that programs that start
+  /// together do not all send the same wrong one.
+  virtual Result<std::shared_ptr<void>> lock() = 0;
   /// True if the source of `marker` was refused by the token of this serial. Errors: `state_failed`.
   virtual Result<bool> refused(const std::string& serial, const std::string& marker) = 0;
   virtual Result<void> record_failed(const std::string& serial, const std::string& marker) = 0;

@@ -61,10 +61,12 @@ Result<bool> check_ledger(const ObtainedPin& obtained, const TokenInfo& info, Pi
   if (obtained.marker.empty()) return false;
   TRY(const bool refused_before, ledger.refused(info.serial, obtained.marker));
   if (refused_before)
-    return fail(ErrorCode::pin_incorrect,
-                text("the PIN from ", obtained.source, " was refused by the token ", quoted(info.label),
-                     " before and has not changed since, so it is not tried again"),
-                text("put the right PIN there; if it is right, run `trainseal token forget-failed-pin`"));
+    return fail(
+        ErrorCode::pin_incorrect,
+        text("the PIN from ", obtained.source, " was refused by the token ", quoted(info.label),
+             " before, so it is not tried again"),
+        text("put the right PIN there; where that alone does not do, or if it is right, run `trainseal "
+             "token forget-failed-pin`"));
   TRY(const bool was_unanswered, ledger.refused(info.serial, unanswered_marker(obtained)));
   if (was_unanswered && info.pin_count_low)
     return fail(ErrorCode::pin_incorrect,
@@ -83,9 +85,10 @@ Error unanswered(Error error, const ObtainedPin& obtained, const TokenInfo& info
   const auto noted =
       ledger.record_failed(info.serial, was_unanswered ? obtained.marker : unanswered_marker(obtained));
   if (was_unanswered)
-    error.hint = text(
-        "this was the second time, and the token may count such a PIN as wrong: when the token is in order "
-        "again, run `trainseal token forget-failed-pin`");
+    error.hint +=
+        text(error.hint.empty() ? "" : "; ",
+             "this was the second time, and the token may count such a PIN as wrong: when the token is "
+             "in order again, run `trainseal token forget-failed-pin`");
   if (!noted) error.hint += text("; that the PIN was sent could not be noted, ", noted.error().what);
   return error;
 }
@@ -194,12 +197,19 @@ Result<std::string> log_in(LogInTarget& token, PinSource& source, PinLedger& led
   }
 
   TRY(ObtainedPin obtained, source.obtain(info.label));
+  std::shared_ptr<void> lock;
+  if (!obtained.marker.empty()) {
+    TRY(lock, ledger.lock());
+  }
   TRY(const bool was_unanswered, check_ledger(obtained, info, ledger));
   auto outcome = token.log_in(std::move(obtained.pin));
-  if (token.log_in_unanswered())
+  if (!outcome && token.log_in_unanswered())
     return fail(unanswered(std::move(outcome).error(), obtained, info, was_unanswered, ledger));
-  if (was_unanswered) TRY_DO(ledger.forget(info.serial, unanswered_marker(obtained)));
-  if (outcome) return std::move(obtained.warning);
+  if (outcome) {
+    // Where this fails, the source has one attempt without an answer less.
+    if (was_unanswered) static_cast<void>(ledger.forget(info.serial, unanswered_marker(obtained)));
+    return std::move(obtained.warning);
+  }
   Error error = std::move(outcome).error();
   const bool refused = error.code == ErrorCode::pin_incorrect || error.code == ErrorCode::pin_locked;
   if (!refused) return fail(std::move(error));

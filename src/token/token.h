@@ -29,7 +29,8 @@ class LogInTarget {
   /// has one try left. `pin_incorrect`, `pin_locked`; `pin_missing` if the token has no user PIN. Logged in
   /// already: nothing happens.
   virtual Result<void> log_in(std::optional<Pin> pin) = 0;
-  /// True if the last `log_in` brought no answer: the token may have counted a wrong PIN.
+  /// True if the last `log_in` sent a PIN and brought no clear answer: the token may have counted a wrong
+  /// PIN.
   virtual bool log_in_unanswered() const { return false; }
 };
 

@@ -111,6 +111,7 @@ class MemoryCache final : public TrialCache {
 
 class MemoryLedger final : public PinLedger {
  public:
+  Result<std::shared_ptr<void>> lock() override { return nullptr; }
   Result<bool> refused(const std::string& serial, const std::string& marker) override {
     return entries.contains({serial, marker});
   }

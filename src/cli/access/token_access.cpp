@@ -32,6 +32,11 @@ Error no_key(const Configuration& configuration) {
 
 }  // namespace
 
+Result<std::shared_ptr<void>> StatePinLedger::lock() {
+  TRY(auto lock, state_.lock_file("log-in"));
+  return std::make_shared<StateLock>(std::move(lock));
+}
+
 Result<bool> StatePinLedger::refused(const std::string& serial, const std::string& marker) {
   return pins_.contains(serial, marker);
 }

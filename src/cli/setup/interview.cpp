@@ -46,6 +46,13 @@ std::vector<TokenInfo> usable(const std::vector<TokenInfo>& tokens) {
 
 }  // namespace
 
+Result<std::shared_ptr<void>> LatePinLedger::lock() {
+  std::error_code none;
+  if (!fs::exists(state_dir_, none)) return nullptr;
+  TRY(const auto state, StateFolder::open(state_dir_, clock_));
+  return StatePinLedger(state).lock();
+}
+
 Result<bool> LatePinLedger::refused(const std::string& serial, const std::string& marker) {
   std::error_code none;
   if (!fs::exists(state_dir_, none)) return false;

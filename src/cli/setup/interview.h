@@ -38,6 +38,7 @@ class LatePinLedger final : public PinLedger {
  public:
   LatePinLedger(const std::filesystem::path& state_dir, const Clock& clock)
       : state_dir_(state_dir), clock_(clock) {}
+  Result<std::shared_ptr<void>> lock() override;
   Result<bool> refused(const std::string& serial, const std::string& marker) override;
   Result<void> record_failed(const std::string& serial, const std::string& marker) override;
   Result<void> forget(const std::string& serial, const std::string& marker) override;

@@ -22,7 +22,7 @@ msghdr message_header(iovec& content, Passage& passage) {
   message.msg_iov = &content;
   message.msg_iovlen = 1;
   message.msg_control = &passage;
-  message.msg_controllen = sizeof passage;
+  message.msg_controllen = CMSG_LEN(sizeof(int));  // with the padding there would be room for two
   return message;
 }
 

@@ -19,6 +19,7 @@ namespace trainseal {
 namespace {
 
 constexpr auto kTimeToLogOut = std::chrono::seconds(2);
+constexpr std::size_t kMostItems = 4096;
 constexpr auto kTimeToDie = std::chrono::seconds(2);
 /// Variables that hold secrets of the station: the worker gets its PIN by message.
 constexpr std::array<std::string_view, 3> kSecretVariables = {
@@ -86,9 +87,13 @@ std::string wait_for_end(pid_t pid) {
   const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   pollfd end{process.get(), POLLIN, 0};
   const int wait_ms = static_cast<int>(std::chrono::milliseconds(kTimeToDie).count());
-  if (process)
-    while (::poll(&end, 1, wait_ms) < 0 && errno == EINTR) {
-    }
+  for (const int signal : {0, SIGKILL}) {
+    ::kill(pid, signal);
+    int ready = 0;
+    do ready = process ? ::poll(&end, 1, wait_ms) : 1;
+    while (ready < 0 && errno == EINTR);
+    if (ready > 0) break;
+  }
   int status = 0;
   return ::waitpid(pid, &status, process ? WNOHANG : 0) == pid ? ending(status) : "cannot be ended";
 }
@@ -267,9 +272,12 @@ CallResult WorkerProcess::exchange(const Link& link, MutableByteView buffer, con
   wipe(buffer.first(encoder.size()));
   if (!sent) return ended();
   const auto deadline = std::chrono::steady_clock::now() + call.deadline;
-  while (true) {
+  for (std::size_t items = 0;; ++items) {
     const auto received = link.receive(buffer, deadline);
-    if (received.arrival == Link::Arrival::nothing_in_time) return timed_out(call.deadline);
+    const bool late =
+        received.arrival == Link::Arrival::nothing_in_time || std::chrono::steady_clock::now() > deadline;
+    if (late) return timed_out(call.deadline);
+    if (items > kMostItems) return ended();  // no token has as many keys
     if (received.arrival == Link::Arrival::closed) return ended();
     Decoder decoder(received.message);
     auto kind = ReplyKind::done;

@@ -88,6 +88,7 @@ class RemoteToken final : public Token, public std::enable_shared_from_this<Remo
   const std::shared_ptr<WorkerSupervisor> workers_;
   const TokenInfo info_;  ///< as it was when the token was found
   std::atomic<bool> logged_in_ = false;
+  std::atomic<bool> wanted_ = false;  ///< logged in once, and not out: to be so in the next worker, too
   std::atomic<bool> unanswered_ = false;
   std::mutex mutex_;
   Place place_;
@@ -178,12 +179,12 @@ PlaceResult RemoteToken::place_in(WorkerProcess& process) {
                              .write = [&](Encoder& encoder) { encoder.put(uri_of(info_)); },
                              .read = [&](Decoder& decoder) { decoder.get(number, info); }});
   if (!found) return no_call(std::move(found).error());
-  if (logged_in_ && log_in_again_) {
+  if (wanted_ && log_in_again_) {
     LogInAtPlace target(*this, process, number);
-    if (auto done = log_in_again_(target); !done) {
-      logged_in_ = false;
-      return no_call(std::move(done).error());
-    }
+    auto done = log_in_again_(target);
+    logged_in_ = done.has_value();
+    // The place is not kept: the next call tries again, as far as the ledger lets it.
+    if (!done) return no_call(std::move(done).error());
   }
   place_ = {process.number(), number};
   return number;
@@ -212,14 +213,19 @@ Result<TokenInfo> RemoteToken::info() {
 
 CallResult RemoteToken::send_log_in(WorkerProcess& process, std::uint32_t number,
                                     const std::optional<Pin>& pin) {
+  bool unclear = false;
+  std::optional<Error> refusal;
   const Call call{.what = WorkerCall::log_in,
                   .deadline = pin ? deadline() : deadline_with_a_person(),
-                  .write = [&](Encoder& encoder) {
-                    encoder.put(pin.has_value());
-                    if (pin) encoder.put(pin->expose());
-                  }};
+                  .write =
+                      [&](Encoder& encoder) {
+                        encoder.put(pin.has_value());
+                        if (pin) encoder.put(pin->expose());
+                      },
+                  .read = [&](Decoder& decoder) { decoder.get(unclear, refusal); }};
   auto done = process.call(about(number, call));
-  unanswered_ = !done && done.error().kind != CallFailure::Kind::answered;
+  unanswered_ = done ? unclear : done.error().kind != CallFailure::Kind::answered;
+  if (done && refusal) return no_call(*std::move(refusal));
   return done;
 }
 
@@ -230,7 +236,7 @@ Result<void> RemoteToken::log_in(std::optional<Pin> pin) {
     if (!number) return no_call(number.error());
     return send_log_in(process, *number, pin);
   }));
-  logged_in_ = true;
+  logged_in_ = wanted_ = true;
   return {};
 }
 
@@ -240,7 +246,7 @@ void RemoteToken::keep_log_in(const std::function<Result<void>(LogInTarget&)>& a
 }
 
 Result<void> RemoteToken::log_out() {
-  logged_in_ = false;
+  logged_in_ = wanted_ = false;
   keep_log_in({});
   TRY_DO(ask({.what = WorkerCall::log_out, .deadline = deadline()}));
   return {};
@@ -368,19 +374,29 @@ Result<Answer> RemoteKey::use(WorkerCall what, std::atomic<KeyPath>& path, const
   return answer;
 }
 
+/// The worker has verified it, but its memory is the module's as well.
+std::unexpected<Error> wrong_signature() {
+  return fail(ErrorCode::token_failed, "the token worker returned a signature that does not verify",
+              "nothing was signed; do not use this token's module before its vendor has looked at it");
+}
+
 Result<SymmetricKey> RemoteKey::unwrap(const WrappedKey& wrapped) {
   TRY(SecretBytes key, use<SecretBytes>(WorkerCall::unwrap, paths_.unwrap, wrapped.bytes));
   return SymmetricKey::take(std::move(key));
 }
 
 Result<PssSignature> RemoteKey::sign_pss(const Digest512& digest, PssSalt salt) {
-  TRY(Bytes signature, use<Bytes>(WorkerCall::sign_pss, paths_.sign, digest, salt));
-  return PssSignature{std::move(signature)};
+  TRY(Bytes bytes, use<Bytes>(WorkerCall::sign_pss, paths_.sign, digest, salt));
+  PssSignature signature{std::move(bytes)};
+  if (!public_key_.verifies(digest, signature, salt)) return wrong_signature();
+  return signature;
 }
 
 Result<Pkcs1Signature> RemoteKey::sign_pkcs1(const Digest512& message_digest) {
-  TRY(Bytes signature, use<Bytes>(WorkerCall::sign_pkcs1, paths_.sign_pkcs1, message_digest));
-  return Pkcs1Signature{std::move(signature)};
+  TRY(Bytes bytes, use<Bytes>(WorkerCall::sign_pkcs1, paths_.sign_pkcs1, message_digest));
+  Pkcs1Signature signature{std::move(bytes)};
+  if (!public_key_.verifies(message_digest, signature)) return wrong_signature();
+  return signature;
 }
 
 class RemoteModule final : public TokenModule {

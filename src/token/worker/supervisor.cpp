@@ -1,6 +1,7 @@
 #include "token/worker/supervisor.h"
 
 #include <algorithm>
+#include <thread>
 
 #include "base/text.h"
 
@@ -38,11 +39,17 @@ Result<void> WorkerSupervisor::run(Again again, const std::function<CallResult(W
     if (again == Again::forbidden || !is_spent_after(result)) return fail(std::move(result).error().error);
   }
   const auto lock = alone();
+  std::this_thread::sleep_until(next_start());
   TRY(const Process process, living());
   auto result = work(*process);
   note(process, result);
   if (!result) return fail(std::move(result).error().error);
   return {};
+}
+
+std::chrono::steady_clock::time_point WorkerSupervisor::next_start() {
+  const std::scoped_lock lock(mutex_);
+  return not_before_;
 }
 
 Result<WorkerSupervisor::Process> WorkerSupervisor::living() {

@@ -33,6 +33,7 @@ class WorkerSupervisor {
   using Process = std::shared_ptr<WorkerProcess>;
   std::shared_lock<std::shared_mutex> among_others();
   std::unique_lock<std::shared_mutex> alone();
+  std::chrono::steady_clock::time_point next_start();
   Result<Process> living();
   bool is_spent_after(const CallResult& result) const;
   void note(const Process& process, const CallResult& result);
