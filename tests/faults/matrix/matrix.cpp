@@ -186,7 +186,9 @@ TEST_CASE("matrix: key management") { run(Group::manage, "manage"); }
 
 TEST_CASE("imitation four-sessions: eight threads share what there is") {
   Scene scene;
-  scene.arm(content_of(std::filesystem::path(TRAINSEAL_IMITATIONS) / "four-sessions.rules"));
+  // Slow operations, so that the threads meet.
+  scene.arm(content_of(std::filesystem::path(TRAINSEAL_IMITATIONS) / "four-sessions.rules") +
+            "\nC_Sign delay=5\nC_Decrypt delay=5\n");
   std::atomic<unsigned> right = 0;
   {
     std::vector<std::jthread> threads;
