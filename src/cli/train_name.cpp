@@ -1,6 +1,6 @@
 #include "cli/train_name.h"
 
-#include <array>
+#include <optional>
 #include <system_error>
 
 #include "base/text.h"
@@ -9,40 +9,70 @@ namespace trainseal::cli {
 
 namespace {
 
-struct Form {
-  std::string_view prefix;
-  std::string_view meaning;
-};
-
-constexpr std::array kImageForms = {
-    Form{"oci-archive:", "a tar of an OCI image layout"},
-    Form{"docker-archive:", "the output of `docker save`"},
-    Form{"docker-daemon:", "an image of the container engine"},
-    Form{"docker://", "an image in a registry"},
-};
-
+constexpr std::string_view kDefaultTag = "latest";
 constexpr std::string_view kKnownForms =
-    "this build handles trains in folders and in OCI image layouts: give folder:PATH, a path that begins "
-    "with /, "
-    "./ or ../, or oci:PATH:TAG";
+    "give folder:PATH, a path that begins with /, ./ or ../, oci:PATH:TAG, oci-archive:FILE:TAG, "
+    "docker-archive:FILE:NAME:TAG, docker-daemon:NAME:TAG or docker://HOST/NAME:TAG";
 
 Result<void> check_path(std::string_view path, std::string_view prefix) {
-  if (path.empty()) return fail(ErrorCode::usage, text("the name ", prefix, " lacks its path"));
+  if (path.empty())
+    return fail(ErrorCode::usage, text("the name ", prefix, " lacks its path"), std::string(kKnownForms));
   if (path.find('\0') != std::string_view::npos)
     return fail(ErrorCode::usage, "a path cannot hold a NUL byte");
   return {};
 }
 
-/// A tag is what follows the last `:` after the last `/`.
-Result<TrainName> layout(std::string_view name) {
+/// What is before and after the last `:` that comes after the last `/`; the default tag where there is none.
+struct Tagged {
+  std::string_view name, tag;
+};
+Result<Tagged> split_tag(std::string_view name, std::string_view prefix) {
   const auto colon = name.rfind(':');
   const bool has_tag = colon != std::string_view::npos && name.find('/', colon) == std::string_view::npos;
-  const std::string_view path = has_tag ? name.substr(0, colon) : name;
-  TRY_DO(check_path(path, "oci:"));
-  const std::string_view tag = has_tag ? name.substr(colon + 1) : "latest";
-  if (tag.empty())
-    return fail(ErrorCode::usage, text("the name ", quoted(text("oci:", name)), " lacks its tag"));
-  return TrainName{path, std::string(tag)};
+  if (!has_tag) return Tagged{name, kDefaultTag};
+  if (colon + 1 == name.size())
+    return fail(ErrorCode::usage, text("the name ", quoted(text(prefix, name)), " lacks its tag"));
+  return Tagged{name.substr(0, colon), name.substr(colon + 1)};
+}
+
+Result<TrainName> path_and_tag(TrainForm form, std::string_view rest, std::string_view prefix) {
+  TRY(const Tagged tagged, split_tag(rest, prefix));
+  TRY_DO(check_path(tagged.name, prefix));
+  return TrainName{form, tagged.name, {}, std::string(tagged.tag)};
+}
+
+/// The file ends at the first `:`, as for skopeo.
+Result<TrainName> docker_archive(std::string_view rest) {
+  const auto colon = rest.find(':');
+  const std::string_view path = rest.substr(0, colon);
+  TRY_DO(check_path(path, "docker-archive:"));
+  if (colon == std::string_view::npos)
+    return TrainName{TrainForm::docker_archive, path, {}, std::string(kDefaultTag)};
+  TRY(const Tagged tagged, split_tag(rest.substr(colon + 1), "docker-archive:…:"));
+  return TrainName{TrainForm::docker_archive, path, std::string(tagged.name), std::string(tagged.tag)};
+}
+
+/// What engines and registries take for a name: no more than that can be told from here.
+bool is_image_name(std::string_view name) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:[]";
+  return !name.empty() && !name.starts_with('/') && !name.starts_with('-') && !name.ends_with('/') &&
+         name.find_first_not_of(kPlain) == std::string_view::npos;
+}
+
+Result<TrainName> image(TrainForm form, std::string_view rest, std::string_view prefix) {
+  TRY(const Tagged tagged, split_tag(rest, prefix));
+  if (!is_image_name(tagged.name) || !is_image_name(tagged.tag)) {
+    return fail(ErrorCode::usage, text(quoted(text(prefix, rest)), " is no name of an image"),
+                std::string(kKnownForms));
+  }
+  return TrainName{form, {}, std::string(tagged.name), std::string(tagged.tag)};
+}
+
+Result<TrainName> registry(std::string_view rest) {
+  TRY(auto name, image(TrainForm::registry, rest, "docker://"));
+  if (name.name.find('/') != std::string::npos) return name;
+  return fail(ErrorCode::usage, text(quoted(text("docker://", rest)), " names no registry"),
+              "a registry's image is docker://HOST/NAME:TAG, an engine's is docker-daemon:NAME:TAG");
 }
 
 Result<TrainName> folder(std::string_view path) {
@@ -51,31 +81,51 @@ Result<TrainName> folder(std::string_view path) {
   if (std::filesystem::exists(std::filesystem::path(path) / "oci-layout", none))
     return fail(ErrorCode::usage, text(path, " is an OCI image layout, not a folder with a train in it"),
                 text("its name is oci:", path, ":TAG"));
-  return TrainName{path, std::nullopt};
+  return TrainName{TrainForm::folder, path, {}, {}};
+}
+
+/// What follows `prefix`, if the name begins with it.
+std::optional<std::string_view> after(std::string_view name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return std::nullopt;
+  return name.substr(prefix.size());
 }
 
 }  // namespace
 
+std::string_view form_name(TrainForm form) {
+  switch (form) {
+    case TrainForm::folder:
+      return "folder";
+    case TrainForm::layout:
+      return "oci";
+    case TrainForm::oci_archive:
+      return "oci-archive";
+    case TrainForm::docker_archive:
+      return "docker-archive";
+    case TrainForm::engine:
+      return "docker-daemon";
+    case TrainForm::registry:
+      return "docker";
+  }
+  return {};
+}
+
 Result<TrainName> parse_train_name(std::string_view name) {
   if (name.empty()) return fail(ErrorCode::usage, "the train's name is empty", std::string(kKnownForms));
-  if (name.starts_with("folder:")) return folder(name.substr(7));
-  if (name.starts_with("oci:")) return layout(name.substr(4));
+  if (const auto rest = after(name, "folder:")) return folder(*rest);
+  if (const auto rest = after(name, "oci:")) return path_and_tag(TrainForm::layout, *rest, "oci:");
+  if (const auto rest = after(name, "oci-archive:"))
+    return path_and_tag(TrainForm::oci_archive, *rest, "oci-archive:");
+  if (const auto rest = after(name, "docker-archive:")) return docker_archive(*rest);
+  if (const auto rest = after(name, "docker-daemon:"))
+    return image(TrainForm::engine, *rest, "docker-daemon:");
+  if (const auto rest = after(name, "docker://")) return registry(*rest);
   if (name.starts_with('/') || name.starts_with("./") || name.starts_with("../")) return folder(name);
   if (name == "." || name == "..") return folder(name);
-  if (name.starts_with("dir:"))
+  if (const auto rest = after(name, "dir:"))
     return fail(ErrorCode::usage, text(quoted(name), " is no name of a train: dir: is skopeo's own layout"),
-                text("a folder with train_config.json in it is folder:", name.substr(4)));
-  for (const auto& form : kImageForms) {
-    if (name.starts_with(form.prefix))
-      return fail(ErrorCode::usage,
-                  text(quoted(name), " names ", form.meaning, ", which this build cannot handle"),
-                  std::string(kKnownForms));
-  }
-  std::error_code none;
-  const bool is_folder = std::filesystem::is_directory(std::filesystem::path(name), none);
-  return fail(ErrorCode::usage,
-              text(quoted(name), " names an image of the container engine, which this build cannot handle"),
-              is_folder ? text("the folder of that name is folder:", name) : std::string(kKnownForms));
+                text("a folder with train_config.json in it is folder:", *rest));
+  return image(TrainForm::engine, name, "");
 }
 
 }  // namespace trainseal::cli

@@ -74,4 +74,11 @@ Result<void> check_sealed_on(const Image& base, const ImageLayer& sealed, const 
               "Nothing was put in place. Report this: it is a fault of trainseal or of the disk.");
 }
 
+bool is_sealed_by_us(const Image& image) {
+  const auto config = parse_image_json(image.config_json, "the image's config");
+  const ImageJson* const history = config ? find_member(*config, "history", Type::array) : nullptr;
+  return history != nullptr && !history->empty() && !image.layers.empty() && history->back().is_object() &&
+         text_member(history->back(), "created_by") == kCreatedBy;
+}
+
 }  // namespace trainseal

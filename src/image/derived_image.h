@@ -8,6 +8,9 @@
 
 namespace trainseal {
 
+/// How the history of an image names us.
+inline constexpr std::string_view kCreatedBy = "trainseal";
+
 /// What the history of an image says about a layer.
 struct HistoryEntry {
   std::string created;     ///< RFC 3339
@@ -22,5 +25,8 @@ Result<Image> with_layer(const Image& base, const ImageLayer& layer, const Histo
 /// The rule that keeps plaintext out of what is handed on (docs/IMAGES.md): `image` has the layers of `base`
 /// and `sealed`, nothing less and nothing more. `base_mismatch` otherwise.
 Result<void> check_sealed_on(const Image& base, const ImageLayer& sealed, const Image& image);
+
+/// True if the topmost layer of `image` is one that we have sealed, by what its history says.
+bool is_sealed_by_us(const Image& image);
 
 }  // namespace trainseal

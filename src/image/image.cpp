@@ -94,6 +94,14 @@ Result<std::vector<ImageLayer>> make_layers(const ImageJson& manifest, const Ima
 
 }  // namespace
 
+std::vector<Descriptor> blobs_of(const Image& image) {
+  std::vector<Descriptor> blobs;
+  for (const ImageLayer& layer : image.layers) blobs.push_back(layer.blob);
+  blobs.push_back(image.config);
+  blobs.push_back(image.manifest);
+  return blobs;
+}
+
 Result<Descriptor> config_of_manifest(ByteView manifest) {
   TRY(const auto json, parse_image_json(manifest, kManifestName));
   const ImageJson* const config = find_member(json, "config", Type::object);
@@ -140,6 +148,35 @@ Result<Descriptor> find_platform(ByteView index) {
   if (candidates.size() == 1) return read_descriptor(*candidates.front(), kIndexName);
   return bad_image(kIndexName, text("it has ", candidates.size(), " images for linux/", architecture(),
                                     " where there should be one"));
+}
+
+Result<Bytes> read_json_blob(const Descriptor& blob, const ReadBytes& content) {
+  const std::string name = text("blob sha256:", blob.digest.hex());
+  if (blob.size > ImageLimits::kJsonBytes) return bad_image(name, "it is too large");
+  Bytes bytes(blob.size + 1);
+  std::size_t size = 0;
+  while (size < bytes.size()) {
+    TRY(const std::size_t got, content(MutableByteView(bytes).subspan(size)));
+    if (got == 0) break;
+    size += got;
+  }
+  bytes.resize(size);
+  if (size == blob.size && Digest256::of(bytes) == blob.digest) return bytes;
+  return fail(ErrorCode::digest_mismatch, text(name, " holds something else than its name says"),
+              "Fetch the image again. If it stays so, ask who sent it.");
+}
+
+Result<Image> find_image(ByteView index, std::string_view tag, const ReadBlob& read) {
+  TRY(Descriptor manifest, find_tag(index, tag));
+  for (int depth = 0; is_index(manifest); ++depth) {
+    if (depth == ImageLimits::kIndexDepth) return bad_image("the image's index", "it is nested too deeply");
+    TRY(const Bytes nested, read(manifest));
+    TRY(manifest, find_platform(nested));
+  }
+  TRY(Bytes manifest_json, read(manifest));
+  TRY(Descriptor config, config_of_manifest(manifest_json));
+  TRY(Bytes config_json, read(config));
+  return make_image(manifest, std::move(manifest_json), std::move(config), std::move(config_json));
 }
 
 bool is_index(const Descriptor& descriptor) {

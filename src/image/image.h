@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "crypto/digest.h"
+#include "image/stream.h"
 
 namespace trainseal {
 
@@ -44,6 +46,9 @@ struct Image {
   std::vector<ImageLayer> layers;  ///< lowest first
 };
 
+/// Everything that an image consists of: layers, config, manifest.
+std::vector<Descriptor> blobs_of(const Image& image);
+
 /// Reads a manifest of the OCI or the Docker form and says which blob its config is. `store_failed` if it is
 /// another thing.
 Result<Descriptor> config_of_manifest(ByteView manifest);
@@ -59,6 +64,14 @@ Result<Descriptor> find_tag(ByteView index, std::string_view tag);
 Result<Descriptor> find_platform(ByteView index);
 /// True for a descriptor of an index, which `find_platform` reads.
 bool is_index(const Descriptor& descriptor);
+
+/// Reads a blob of JSON wherever it lies: its bytes, which are what the descriptor says.
+using ReadBlob = std::function<Result<Bytes>(const Descriptor&)>;
+/// What `content` gives, as the blob of JSON that it has to be. `digest_mismatch`, or `store_failed` if it is
+/// beyond `ImageLimits`.
+Result<Bytes> read_json_blob(const Descriptor& blob, const ReadBytes& content);
+/// The image that `index` names `tag`, for this machine's platform; its layers are not looked at.
+Result<Image> find_image(ByteView index, std::string_view tag, const ReadBlob& read);
 
 /// The bytes of `index` with `tag` naming `manifest`, and everything else as it was.
 Result<Bytes> name_in_index(ByteView index, std::string_view tag, const Descriptor& manifest);

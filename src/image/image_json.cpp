@@ -1,5 +1,6 @@
 #include "image/image_json.h"
 
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -45,15 +46,32 @@ std::unexpected<Error> bad_image(std::string_view document, std::string_view why
               "Fetch the image again. If it stays so, ask who sent it.");
 }
 
-Result<ImageJson> parse_image_json(ByteView json, std::string_view document) {
+namespace {
+
+/// None for what is no JSON.
+Result<std::optional<ImageJson>> parse_strictly(ByteView json, std::string_view document) {
   Strictness strictness;
   const auto watch = [&](int depth, ImageJson::parse_event_t event, ImageJson& value) {
     return strictness(depth, event, value);
   };
   auto parsed = ImageJson::parse(json.begin(), json.end(), watch, /*allow_exceptions=*/false);
   if (!strictness.fault().empty()) return bad_image(document, strictness.fault());
-  if (parsed.is_discarded() || !parsed.is_object()) return bad_image(document, "it is no JSON object");
+  if (parsed.is_discarded()) return std::nullopt;
   return parsed;
+}
+
+}  // namespace
+
+Result<ImageJson> parse_image_json(ByteView json, std::string_view document) {
+  TRY(auto parsed, parse_strictly(json, document));
+  if (!parsed || !parsed->is_object()) return bad_image(document, "it is no JSON object");
+  return *std::move(parsed);
+}
+
+Result<ImageJson> parse_image_list(ByteView json, std::string_view document) {
+  TRY(auto parsed, parse_strictly(json, document));
+  if (!parsed || !parsed->is_array()) return bad_image(document, "it is no JSON list");
+  return *std::move(parsed);
 }
 
 std::string write_image_json(const ImageJson& json) { return json.dump(); }

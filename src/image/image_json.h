@@ -22,6 +22,8 @@ std::unexpected<Error> bad_image(std::string_view document, std::string_view why
 /// Reads an object of bounded size and depth. Refuses keys that differ in case only, too: programs in Go read
 /// the one as the other, so that two readers would see two images. `store_failed`.
 Result<ImageJson> parse_image_json(ByteView json, std::string_view document);
+/// The same for a list.
+Result<ImageJson> parse_image_list(ByteView json, std::string_view document);
 /// As it is written into blobs.
 std::string write_image_json(const ImageJson& json);
 

@@ -64,45 +64,20 @@ Result<UniqueFd> Layout::open_blob(const Descriptor& blob) const {
 }
 
 Result<Bytes> Layout::read_blob(const Descriptor& blob) const {
-  if (blob.size > ImageLimits::kJsonBytes) return bad_image(blob_name(blob), "it is too large");
   TRY(const UniqueFd file, open_blob(blob));
-  const ReadBytes read = read_from(file.get(), blob_name(blob));
-  Bytes bytes(blob.size + 1);
-  std::size_t size = 0;
-  while (size < bytes.size()) {
-    TRY(const std::size_t got, read(MutableByteView(bytes).subspan(size)));
-    if (got == 0) break;
-    size += got;
-  }
-  bytes.resize(size);
-  if (size == blob.size && Digest256::of(bytes) == blob.digest) return bytes;
-  return fail(ErrorCode::digest_mismatch, text(blob_name(blob), " holds something else than its name says"),
-              "Fetch the image again. If it stays so, ask who sent it.");
+  return read_json_blob(blob, read_from(file.get(), blob_name(blob)));
 }
 
 Result<Image> Layout::find(std::string_view tag) const {
   TRY(const Bytes index, this->index());
-  auto named = find_tag(index, tag);
-  if (!named) {
-    named.error().what += text(" in ", quoted(path_.string()));
-    return fail(std::move(named).error());
+  auto found = find_image(index, tag, [this](const Descriptor& blob) { return read_blob(blob); });
+  if (!found) {
+    if (found.error().code == ErrorCode::store_failed)
+      found.error().what += text(" in ", quoted(path_.string()));
+    return fail(std::move(found).error());
   }
-  Descriptor manifest = *std::move(named);
-  for (int depth = 0; is_index(manifest); ++depth) {
-    if (depth == ImageLimits::kIndexDepth) return bad_image("the image's index", "it is nested too deeply");
-    TRY(const Bytes nested, read_blob(manifest));
-    TRY(manifest, find_platform(nested));
-  }
-  return load(manifest);
-}
-
-Result<Image> Layout::load(const Descriptor& manifest) const {
-  TRY(Bytes manifest_json, read_blob(manifest));
-  TRY(Descriptor config, config_of_manifest(manifest_json));
-  TRY(Bytes config_json, read_blob(config));
-  TRY(Image image, make_image(manifest, std::move(manifest_json), std::move(config), std::move(config_json)));
-  for (const ImageLayer& layer : image.layers) TRY_DO(open_blob(layer.blob));
-  return image;
+  for (const ImageLayer& layer : found->layers) TRY_DO(open_blob(layer.blob));
+  return found;
 }
 
 template <typename Use>

@@ -28,8 +28,10 @@ class Layout {
   Result<Bytes> index() const;
   /// The image named `tag`, for this machine's platform. Its layers have the right size, but were not read.
   Result<Image> find(std::string_view tag) const;
-  /// The image of a manifest that lies in the layout.
-  Result<Image> load(const Descriptor& manifest) const;
+  /// `blob` opened, with the size that the descriptor says.
+  Result<UniqueFd> open_blob(const Descriptor& blob) const;
+  /// A blob of JSON, which is what the descriptor says.
+  Result<Bytes> read_blob(const Descriptor& blob) const;
 
   /// Applies all layers of `image`, each read to its end and found to be the one that was named.
   Result<OptTree> read_opt(const Image& image) const;
@@ -38,9 +40,6 @@ class Layout {
 
  private:
   Layout(UniqueFd folder, std::filesystem::path path) : folder_(std::move(folder)), path_(std::move(path)) {}
-  /// `blob` opened, with the size that the descriptor says.
-  Result<UniqueFd> open_blob(const Descriptor& blob) const;
-  Result<Bytes> read_blob(const Descriptor& blob) const;
   /// Opens each layer, lowest first, for `use(reader, name)`.
   template <typename Use>
   Result<void> for_each_layer(const Image& image, Use use) const;

@@ -10,6 +10,7 @@ namespace trainseal {
 struct ImageLimits {
   static constexpr std::size_t kLayers = 512;
   static constexpr std::size_t kMembers = 2'000'000;                     ///< of one layer's tar
+  static constexpr std::size_t kArchiveMembers = 100'000;                ///< of an archive of images
   static constexpr std::size_t kTreeEntries = 1'000'000;                 ///< under `/opt`
   static constexpr std::size_t kNameBytes = 4096;                        ///< of one name or link target
   static constexpr std::size_t kTreeNameBytes = std::size_t{256} << 20;  ///< of all names under `/opt`

@@ -14,11 +14,6 @@ namespace {
 
 constexpr std::size_t kBufferBytes = 256 * 1024;
 
-std::filesystem::path scratch_folder() {
-  const char* const named = std::getenv("TMPDIR");
-  return named != nullptr && *named != '\0' ? named : "/var/tmp";
-}
-
 /// For file systems without O_TMPFILE, such as older overlays: a kill in between leaves an empty file.
 UniqueFd make_and_unlink(const std::filesystem::path& folder) {
   std::string path = folder / text(kTemporaryPrefix, "XXXXXX");
@@ -28,6 +23,11 @@ UniqueFd make_and_unlink(const std::filesystem::path& folder) {
 }
 
 }  // namespace
+
+std::filesystem::path scratch_folder() {
+  const char* const named = std::getenv("TMPDIR");
+  return named != nullptr && *named != '\0' ? named : "/var/tmp";
+}
 
 Result<ScratchFile> ScratchFile::create() {
   const auto folder = scratch_folder();

@@ -9,6 +9,9 @@
 
 namespace trainseal {
 
+/// Where what nobody else shall see is kept for a while: `TMPDIR`, else `/var/tmp`, which is on a disk.
+std::filesystem::path scratch_folder();
+
 /// Where the content of a file lies in a `ScratchFile`.
 struct Extent {
   std::uint64_t offset = 0;

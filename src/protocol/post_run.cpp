@@ -252,8 +252,12 @@ Result<void> wipe(Station& station, const std::optional<std::string>& out, bool 
 
 /// An earlier call has sealed the train and was stopped before it could say so.
 Result<PostRunReport> finish_earlier(Station& station, const PostRunRequest& request) {
-  TRY(auto report, find_sealed(station, request, request.to != nullptr ? *request.to : request.store));
-  station.observer.warning("the train was sealed by an earlier call; nothing was signed now");
+  TrainStore& target = request.to != nullptr ? *request.to : request.store;
+  TRY(const bool delivered, target.deliver_kept());
+  TRY(auto report, find_sealed(station, request, target));
+  station.observer.warning(
+      delivered ? "the train was sealed by an earlier call and delivered only now; nothing was signed anew"
+                : "the train was sealed by an earlier call; nothing was signed now");
   std::optional<std::string> out;
   if (request.results) out = request.results->string();
   TRY_DO(wipe(station, out, request.wipe, report));

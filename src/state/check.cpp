@@ -12,6 +12,7 @@
 #include "state/journal.h"
 #include "state/key_trials.h"
 #include "state/ledger_file.h"
+#include "state/outbox.h"
 #include "state/state_json.h"
 
 namespace trainseal {
@@ -96,6 +97,15 @@ Result<void> check_journal(const StateFolder& state, Findings& findings) {
   return {};
 }
 
+Result<void> check_outbox(const StateFolder& state, Findings& findings) {
+  TRY(const auto kept, Outbox(state).all());
+  for (const KeptTrain& train : kept) {
+    findings.push_back(text("the train that was sealed for ", quoted(train.place), " at ", train.time,
+                            " has not been seen there; post-run of that train sends it again"));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> check_state(const StateFolder& state) {
@@ -106,6 +116,7 @@ Result<std::vector<std::string>> check_state(const StateFolder& state) {
   add_failure(findings, FailedPins(state).contains("", ""));
   check_records(state, findings);
   add_failure(findings, check_journal(state, findings));
+  add_failure(findings, check_outbox(state, findings));
   return findings;
 }
 

@@ -1,6 +1,8 @@
 #include <utility>
 
 #include "base/text.h"
+#include "state/outbox.h"
+#include "store/images/work_folder.h"
 #include "store/moves.h"
 #include "store/staging.h"
 #include "store/train_store.h"
@@ -57,6 +59,7 @@ Result<std::string> recover_entry(const StateFolder& state, JournalEntry entry) 
 
 Result<std::vector<std::string>> recover(const StateFolder& state) {
   TRY_DO(state.sweep());
+  TRY_DO(sweep_work_folders(Outbox(state).folder()));
   TRY(auto entries, JournalEntry::abandoned(state));
   std::vector<std::string> done;
   std::optional<Error> failure;

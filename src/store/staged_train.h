@@ -47,6 +47,7 @@ class StagedTrain {
   friend class FolderStore;
   friend class LayoutStore;
   friend class OutFolder;
+  friend class TransportStore;
   struct State;
   explicit StagedTrain(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "state/journal.h"
+#include "store/image_transport.h"
 #include "store/train_view.h"
 #include "store/verified_train.h"
 
@@ -16,8 +17,8 @@ namespace trainseal {
 class TrainStore {
  public:
   virtual ~TrainStore() = default;
-  /// Where the train is, as records and locks name it: `folder:` and the real path, or `oci:`, the real path
-  /// and the tag.
+  /// Where the train is, as records and locks name it: `folder:` and the real path, or where its image is and
+  /// the tag.
   virtual const std::string& place() const = 0;
   /// "folder", …, for reports.
   virtual std::string_view form() const = 0;
@@ -29,8 +30,13 @@ class TrainStore {
   virtual Result<std::unique_ptr<StagedTrain>> stage() = 0;
   /// Puts decrypted files where the encrypted ones are (in place).
   virtual Result<void> release(VerifiedTrain train, const JournalCompletion& completion) = 0;
-  /// Puts a sealed train in the place of what is there, or makes it where nothing is.
+  /// Puts a sealed train in the place of what is there, or makes it where nothing is. Where it has to be sent
+  /// there, `completion` is applied once it is kept in the outbox: a failure after that can be repeated with
+  /// `deliver_kept`.
   virtual Result<void> commit(SealedTrain train, const JournalCompletion& completion) = 0;
+  /// Sends the sealed train that is kept for this place, because nobody has seen it there yet. False if there
+  /// is none.
+  virtual Result<bool> deliver_kept() { return false; }
   /// Deletes the plaintext of a train that was released in place: both parts are empty afterwards.
   virtual Result<void> discard(const JournalCompletion& completion) = 0;
 };
@@ -40,14 +46,13 @@ class TrainStore {
 Result<std::unique_ptr<TrainStore>> open_folder_store(const StateFolder& state,
                                                       const std::filesystem::path& path);
 
-/// A train that is the image `tag` of an OCI layout (docs/IMAGES.md). What is committed is the image `base`
-/// of the same layout with one sealed layer on it; nothing is released in place.
-Result<std::unique_ptr<TrainStore>> open_layout_store(const StateFolder& state,
-                                                      const std::filesystem::path& path,
-                                                      const std::string& tag);
+/// A train that is an image (docs/IMAGES.md). What is committed is the image `base`, by default the one of
+/// that name in the same place, with one sealed layer on it. A layout or an archive that is not there yet can
+/// be committed to only. `usage` for the train's tag `base`.
+Result<std::unique_ptr<TrainStore>> open_image_store(const StateFolder& state, const ImageRef& train,
+                                                     const std::optional<ImageRef>& base);
 /// A view of an image without a store.
-Result<std::unique_ptr<TrainView>> open_layout_view(const std::filesystem::path& path,
-                                                    const std::string& tag);
+Result<std::unique_ptr<TrainView>> open_image_view(const ImageRef& train);
 
 /// A view of a folder without a store: earlier stages.
 Result<std::unique_ptr<TrainView>> open_folder_view(const std::filesystem::path& path);

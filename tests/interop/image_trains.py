@@ -5,17 +5,20 @@ import unittest
 
 from support import journey, scratch, vectors
 from support.case import TrainsealTest
-from support.images import Images
+from support.images import FORMS, Images, tool
 from support.party import PROGRAM
 
 CODE = {b"entrypoint.py": b"#!/usr/bin/env python3\nprint('the train as it is')\n", b"lib/model.bin": bytes(range(256)) * 5}
 QUERY = b'{"select": ["age of patients"]}'
 
 
-class Journeys(TrainsealTest):
-    def setUp(self):
-        self.train = journey.OwnTrain(self, journey.keys_of_sizes([2048, 3072, 2048]), CODE, query=QUERY)
-        self.images = Images(self.train.home).make_base()
+class Trip(TrainsealTest):
+    """A train of five stations whose image lies in one form or another."""
+    SIZES = (2048, 3072, 2048, 2048, 2048)
+
+    def begin(self, form):
+        self.train = journey.OwnTrain(self, journey.keys_of_sizes(self.SIZES), CODE, query=QUERY)
+        self.images = FORMS[form](self.train.home).make_base()
         self.assert_done(self.train.propose())
         self.assert_done(self.train.builder().run("build", self.train.home / "proposal.json", "--files", self.train.files,
                                                   "--to", self.images.name()))
@@ -23,70 +26,113 @@ class Journeys(TrainsealTest):
 
     def check_image(self, completed, results=None):
         """The image holds what the referee passes, on the base as it was, and is the base and one layer."""
-        opt = self.images.unpack(f"unpacked-{completed}")
+        images = self.images.as_layout()
+        opt = images.unpack(f"unpacked-{completed}")
         self.assertEqual((opt / "tool").read_text(), "kept")
         self.assertFalse((opt / "pht_results" / "stale").exists())
         self.train.train = scratch.copy(opt, self.train.home / f"stage-{completed}")
         (self.train.train / "tool").unlink()
         self.train.judge(completed, results)
         self.train.earlier.append(self.train.train)
-        manifest, config = self.images.config_of("latest")
-        base_manifest, base_config = self.images.config_of("base")
+        manifest, config = images.config_of("latest")
+        base_manifest, base_config = images.config_of("base")
         self.assertEqual(config["rootfs"]["diff_ids"][:-1], base_config["rootfs"]["diff_ids"])
         self.assertEqual(config["history"][:-1], base_config["history"])
         self.assertEqual(config["config"], base_config["config"])
         self.assertEqual([layer["digest"] for layer in manifest["layers"][:-1]], [layer["digest"] for layer in base_manifest["layers"]])
 
-    def visit(self, index, results):
-        """A turn with `--out`; returns the folder with the plaintext and how the results looked."""
+    def release_and_run(self, index, results, *options):
+        """Pre-run with `--out` and a run; returns the station, the folder with the plaintext and how the results looked."""
         station, out = self.train.station(index), self.train.home / f"out-{index}"
-        before = scratch.snapshot(self.images.path)
-        self.assert_done(station.run("pre-run", self.images.name(), "--out", out))
-        self.assertEqual(scratch.snapshot(self.images.path), before)
+        before = scratch.snapshot(self.images.place)
+        self.assert_done(station.run("pre-run", self.images.name(), "--out", out, *options))
+        self.assertEqual(scratch.snapshot(self.images.place), before)
         self.assert_same_contents(out / "pht_train", self.train.files)
         scratch.remove(out / "pht_results")
         (out / "pht_results").mkdir()
         journey.write_files(out / "pht_results", results)
-        expected = scratch.copy(out / "pht_results", self.train.home / f"results-{index}")
+        return station, out, scratch.copy(out / "pht_results", self.train.home / f"results-{index}")
+
+    def visit(self, index, results):
+        station, out, expected = self.release_and_run(index, results)
         outcome = self.assert_done(station.run("post-run", self.images.name(), "--results", out, "--wipe"))
-        self.assertEqual(outcome.report["train"]["form"], "oci")
+        self.assertEqual(outcome.report["train"]["form"], self.images.FORM)
         self.assertFalse(out.exists())
         self.check_image(index + 1, expected)
-        self.assertEqual(os.listdir(station.home / "tmp"), [])
-        return station, expected
+        self.check_left_alone(station)
+        return station
 
-    def test_three_stations_and_skopeo_between_them(self):
+    def check_left_alone(self, station):
+        """Nothing of ours is left beside the images, in the scratch folder or in the outbox."""
+        self.assertEqual(os.listdir(station.home / "tmp"), [])
+        self.assertEqual(os.listdir(station.state / "outbox"), [])
+        self.assertEqual([name for name in os.listdir(self.images.place) if name.startswith(".trainseal")], [])
+
+    def open(self):
+        out = self.train.home / "opened"
+        self.assert_done(self.train.creator().run("open", self.images.name(), "--out", out))
+        self.assert_same_contents(out / "pht_results", self.train.home / f"results-{len(self.SIZES) - 1}")
+        self.assert_same_contents(out / "pht_train", self.train.files)
+
+
+class FormCases(Trip):
+    """What holds in each form; the classes below say in which."""
+
+    def setUp(self):
+        self.begin(self.FORM)
+
+    def test_five_stations_and_skopeo_between_them(self):
         marked = []
-        for index in range(3):
+        for index in range(5):
             text = b"results of stop %d, in plaintext" % index
-            station, _ = self.visit(index, {b"b-1": b"1", b"b/10": text, b"run.sh": b"#!/bin/sh\n", b"empty": b""})
+            station = self.visit(index, {b"b-1": b"1", b"b/10": text, b"run.sh": b"#!/bin/sh\n", b"empty": b""})
             marked += [text, CODE[b"entrypoint.py"], QUERY]
             self.assertEqual(self.images.pieces_in_layers(marked), [])
             self.assertEqual(scratch.find_pieces(station.state, marked), [])
-            self.assertEqual([name for name in os.listdir(self.images.path) if name.startswith(".trainseal")], [])
-            self.images = self.images.carry(f"carried-{index}")
-        self.assertNotEqual(scratch.find_pieces(self.train.home / "results-2", marked), [])  # the search finds them where they are
-        out = self.train.home / "opened"
-        self.assert_done(self.train.creator().run("open", self.images.name(), "--out", out))
-        self.assert_same_contents(out / "pht_results", self.train.home / "results-2")
-        self.assert_same_contents(out / "pht_train", self.train.files)
+            if index % 2 == 0:
+                self.images = self.images.carry(f"carried-{index}")
+        self.assertNotEqual(scratch.find_pieces(self.train.home / "results-4", marked), [])  # the search finds them where they are
+        self.open()
 
     def test_looking_at_an_image(self):
-        self.assert_done(self.train.station(0).run("verify", self.images.name()))
+        before = scratch.snapshot(self.images.place)
+        verified = self.assert_done(self.train.station(0).run("verify", self.images.name()))
+        self.assertEqual(verified.report["train"]["form"], self.FORM)
         self.assert_done(self.train.station(0).run("inspect", self.images.name()))
+        self.assertEqual(scratch.snapshot(self.images.place), before)
 
     def test_discarding(self):
         station, out = self.train.station(0), self.train.home / "out"
-        before = scratch.snapshot(self.images.path)
+        before = scratch.snapshot(self.images.place)
         self.assert_done(station.run("pre-run", self.images.name(), "--out", out))
         self.assert_done(station.run("discard", self.images.name()))
         self.assertFalse(out.exists())
-        self.assertEqual(scratch.snapshot(self.images.path), before)
+        self.assertEqual(scratch.snapshot(self.images.place), before)
+        self.check_left_alone(station)
 
     def test_not_in_place(self):
-        before = scratch.snapshot(self.images.path)
+        before = scratch.snapshot(self.images.place)
         self.assert_hint(self.train.station(0).run("pre-run", self.images.name()), "denied", "--out")
-        self.assertEqual(scratch.snapshot(self.images.path), before)
+        self.assertEqual(scratch.snapshot(self.images.place), before)
+
+    def test_the_base_is_no_train(self):
+        self.assert_refused(self.train.station(0).run("pre-run", self.images.name("base"), "--out", self.train.home / "out"), "usage")
+
+    def test_an_image_that_is_not_there(self):
+        error = self.assert_refused(self.train.station(0).run("pre-run", self.images.name("nothing"), "--out", self.train.home / "out"),
+                                    "store_failed")
+        self.assertIn("latest", error["hint"])
+
+    def test_post_run_is_repeated_without_a_signature(self):
+        station, out, _ = self.release_and_run(0, {b"a": b"1"})
+        self.assert_done(station.run("post-run", self.images.name(), "--results", out))
+        before = scratch.snapshot(self.images.place)
+        self.assertIs(self.assert_done(station.run("post-run", self.images.name(), "--results", out)).report["already_sealed"], True)
+        self.assertEqual(scratch.snapshot(self.images.place), before)
+
+
+class Layouts(FormCases):
+    FORM = "oci"
 
     def test_no_plaintext_into_a_layout(self):
         self.assert_refused(self.train.station(0).run("pre-run", self.images.name(), "--out", self.images.path / "out"), "usage")
@@ -94,34 +140,38 @@ class Journeys(TrainsealTest):
     def test_the_base_is_pinned_at_pre_run(self):
         station, out = self.train.station(0), self.train.home / "out"
         self.assert_done(station.run("pre-run", self.images.name(), "--out", out))
-        other = Images(self.train.home, "other")
-        other.make_base()
         self.images.put(self.train.files, "base")
         before = scratch.snapshot(self.images.path)
         self.assert_refused(station.run("post-run", self.images.name(), "--results", out), "base_mismatch")
         self.assertEqual(scratch.snapshot(self.images.path), before)
 
-    def test_the_base_is_no_train(self):
-        self.assert_refused(self.train.station(0).run("pre-run", self.images.name("base"), "--out", self.train.home / "out"), "usage")
-
-    def test_what_is_damaged_is_refused_and_left_alone(self):
+    def seal_over_the_old_train(self):
+        """The blobs that were of the replaced train alone, and those that there are afterwards."""
         manifest, _ = self.images.config_of("latest")
-        layer = self.images.blob(manifest["layers"][-1])
-        whole = layer.read_bytes()
-        damages = {"digest_mismatch": [whole[:-1], whole + b"x", whole[:700] + bytes([whole[700] ^ 1]) + whole[701:]],
-                   "store_failed": [None]}
-        for code, contents in damages.items():
-            for content in contents:
-                layer.unlink(missing_ok=True)
-                if content is not None:
-                    layer.write_bytes(content)
-                before = scratch.snapshot(self.images.path)
-                station = self.train.station(0)
-                outcome = station.run("pre-run", self.images.name(), "--out", self.train.home / "out")
-                self.assertIn(outcome.exit, (3, 6), str(outcome))
-                self.assertEqual(scratch.snapshot(self.images.path), before)
-                self.assertFalse((self.train.home / "out").exists())
-                self.assertEqual(os.listdir(station.home / "tmp"), [])
+        old = {blob["digest"].removeprefix("sha256:") for blob in (manifest["layers"][-1], manifest["config"])}
+        self.visit(0, {b"a": b"1"})
+        return old, {path.name for path in (self.images.path / "blobs" / "sha256").iterdir()}
+
+    def test_what_we_made_and_nobody_needs_any_more_goes(self):
+        foreign = "0" * 64
+        (self.images.path / "blobs" / "sha256" / foreign).write_bytes(b"somebody else's")
+        old, left = self.seal_over_the_old_train()
+        self.assertEqual(old & left, set())
+        self.assertIn(foreign, left)
+
+    def test_what_another_image_needs_stays(self):
+        tool(self.train.home, "umoci", "tag", "--image", f"{self.images.path}:latest", "kept")
+        old, left = self.seal_over_the_old_train()
+        self.assertLessEqual(old, left)
+        self.images.unpack("kept", "kept")
+
+
+class OciArchives(FormCases):
+    FORM = "oci-archive"
+
+
+class DockerArchives(FormCases):
+    FORM = "docker-archive"
 
 
 class Memory(TrainsealTest):

@@ -1,4 +1,4 @@
-"""Trains in OCI image layouts, as skopeo and umoci make and read them."""
+"""Trains in images, in each form that lies in files, as skopeo and umoci make and read them."""
 import json
 import os
 import subprocess
@@ -9,22 +9,36 @@ from support import scratch
 def tool(home, *command):
     temporary = home / "tool-tmp"
     temporary.mkdir(exist_ok=True)
-    done = subprocess.run([os.fsencode(word) for word in command], capture_output=True, timeout=120,
+    done = subprocess.run([os.fsencode(word) for word in command], capture_output=True, timeout=240,
                           env={"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(temporary)})
     if done.returncode != 0:
         raise AssertionError(f"{command}: exit {done.returncode}\n{done.stdout!r}\n{done.stderr!r}")
     return done.stdout
 
 
+def skopeo_copy(home, source, target):
+    tool(home, "skopeo", "copy", "--insecure-policy", source, target)
+
+
 class Images:
     """An image layout and the trains in it."""
+    FORM = "oci"
 
     def __init__(self, home, name="layout"):
         self.home = home
         self.path = home / name
 
+    @property
+    def place(self):
+        """The folder that the images are in, and nothing else."""
+        return self.path
+
     def name(self, tag="latest"):
         return f"oci:{self.path}:{tag}"
+
+    def as_layout(self):
+        """A layout with the same images."""
+        return self
 
     def make_base(self):
         """An image with a file outside of /opt and one in it, and stale results."""
@@ -46,14 +60,14 @@ class Images:
     def unpack(self, name, tag="latest"):
         """The root file system as umoci sees it; returns its /opt."""
         bundle = self.home / name
-        tool(self.home, "umoci", "unpack", "--rootless", "--image", f"{self.path}:{tag}", bundle)
+        tool(self.home, "umoci", "unpack", "--rootless", "--image", f"{self.as_layout().path}:{tag}", bundle)
         return bundle / "rootfs" / "opt"
 
     def carry(self, name):
-        """Base and train as skopeo takes them to another layout."""
+        """Base and train as skopeo takes them to another place of this form."""
         other = Images(self.home, name)
         for tag in ("base", "latest"):
-            tool(self.home, "skopeo", "copy", "--insecure-policy", self.name(tag), other.name(tag))
+            skopeo_copy(self.home, self.name(tag), other.name(tag))
         return other
 
     def config_of(self, tag):
@@ -76,3 +90,91 @@ class Images:
         found = scratch.find_pieces(unpacked, pieces) + scratch.find_pieces(self.path, pieces)
         scratch.remove(unpacked)
         return found
+
+
+class Archive:
+    """An archive of images: a file in a folder of its own."""
+    TAGS = ("base", "latest")
+
+    def __init__(self, home, name="archive"):
+        self.home = home
+        self.place = home / name
+        self.place.mkdir()
+        self.path = self.place / "images.tar"
+        self.layouts = 0
+
+    def as_layout(self, tags=TAGS):
+        """A layout with the images that skopeo finds."""
+        self.layouts += 1
+        layout = Images(self.home, f"{self.place.name}-layout-{self.layouts}")
+        for tag in tags:
+            skopeo_copy(self.home, self.name(tag), layout.name(tag))
+        return layout
+
+    def make_base(self):
+        layout = Images(self.home, f"{self.place.name}-made").make_base()
+        self.take(layout, ("base",))
+        return self
+
+    def put(self, folder):
+        """The base and a train on it, as umoci made them."""
+        layout = Images(self.home, f"{self.place.name}-made").put(folder)
+        self.path.unlink()
+        self.take(layout, self.TAGS)
+        return self
+
+    def unpack(self, name, tag="latest"):
+        return self.as_layout().unpack(name, tag)
+
+    def carry(self, name):
+        other = type(self)(self.home, name)
+        other.take(self.as_layout(), self.TAGS)
+        return other
+
+    def config_of(self, tag):
+        return self.as_layout((tag,)).config_of(tag)
+
+    def pieces_in_layers(self, pieces):
+        whole = Images(self.home, f"{self.place.name}-whole")
+        whole.path.mkdir()
+        (whole.path / "blobs" / "sha256").mkdir(parents=True)
+        subprocess.run(["tar", "-xf", self.path, "-C", whole.path], check=True)
+        found = whole.pieces_in_layers(pieces) + scratch.find_pieces(self.place, pieces)
+        scratch.remove(whole.path)
+        return found
+
+
+class OciArchive(Archive):
+    """The tar of a layout."""
+    FORM = "oci-archive"
+
+    def name(self, tag="latest"):
+        return f"oci-archive:{self.path}:{tag}"
+
+    def take(self, layout, tags):
+        subprocess.run(["tar", "-cf", self.path, "-C", layout.path, "."], check=True)
+
+
+class DockerArchive(Archive):
+    """What `docker save` writes, in the form of Docker 25 and later: skopeo writes one image a file only."""
+    FORM = "docker-archive"
+    NAME = "registry.example/3/t-17"
+
+    def name(self, tag="latest"):
+        return f"docker-archive:{self.path}:{self.NAME}:{tag}"
+
+    def take(self, layout, tags):
+        whole = self.home / f"{self.place.name}-tar"
+        scratch.remove(whole)
+        scratch.copy(layout.path, whole)
+        entries = []
+        for tag in tags:
+            manifest, _ = layout.config_of(tag)
+            member = lambda blob: "blobs/sha256/" + blob["digest"].removeprefix("sha256:")
+            entries.append({"Config": member(manifest["config"]), "RepoTags": [f"{self.NAME}:{tag}"],
+                            "Layers": [member(layer) for layer in manifest["layers"]]})
+        (whole / "manifest.json").write_text(json.dumps(entries))
+        subprocess.run(["tar", "-cf", self.path, "-C", whole, *os.listdir(whole)], check=True)
+
+
+FORMS = {images.FORM: images for images in (Images, OciArchive, DockerArchive)}

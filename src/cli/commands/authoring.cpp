@@ -21,6 +21,7 @@ struct ProposeOptions {
 
 struct BuildOptions {
   std::string proposal, files, to;
+  std::optional<std::string> base;
 };
 
 struct OpenOptions {
@@ -79,7 +80,8 @@ Result<Report> run_build(Context& context, const BuildOptions& options) {
   TRY(const auto* configuration, context.configuration());
   TRY(const auto proposal,
       read_file(options.proposal, configuration->settings.train.config.max_bytes, ErrorCode::config_invalid));
-  TRY(const auto store, open_store(desk->state(), options.to));
+  TRY(const auto base, find_base(desk->state(), options.base));
+  TRY(const auto store, open_store(desk->state(), options.to, base));
   const std::filesystem::path files = options.files;
   TRY(const auto done, build(desk->station(), {proposal, files, *store}));
   Report report;
@@ -97,7 +99,7 @@ Result<Report> run_build(Context& context, const BuildOptions& options) {
 Result<Report> run_open(Context& context, const OpenOptions& options) {
   TRY(const auto desk, Desk::open(context, Desk::StateUse::recovers));
   TRY(const auto store, open_store(desk->state(), options.train));
-  TRY(const auto previous, PreviousStages::open(options.previous));
+  TRY(const auto previous, PreviousStages::open(desk->state(), options.previous));
   TRY(const auto out, OutFolder::prepare(desk->state(), options.out));
   TRY(const auto done, open_train(desk->station(), *store, out, previous.views()));
   Report report;
@@ -132,6 +134,9 @@ void add_authoring_commands(CommandTable& table) {
   build_command.add_option("PROPOSAL", building->proposal, "The creator's proposal")->required();
   build_command.add_option("--files", building->files, "The proposed files")->type_name("DIR")->required();
   build_command.add_option("--to", building->to, "Where the train goes")->type_name("TRAIN")->required();
+  build_command
+      .add_option("--base", building->base, "The image that it is built on (else :base of the same name)")
+      ->type_name("IMAGE");
 
   const auto opening = std::make_shared<OpenOptions>();
   auto& open_command = table.add("open", "The creator's end: check a train and decrypt its results",

@@ -27,11 +27,11 @@ struct InspectOptions {
 
 Result<Report> run_verify(Context& context, const VerifyOptions& options) {
   TRY(const auto desk, Desk::open(context, Desk::StateUse::none));
-  TRY(const auto train, open_view(options.train));
-  TRY(const auto previous, PreviousStages::open(options.previous));
-  TRY(const auto done, verify(desk->station(), *train, previous.views()));
+  TRY(const auto train, open_view(desk->state(), options.train));
+  TRY(const auto previous, PreviousStages::open(desk->state(), options.previous));
+  TRY(const auto done, verify(desk->station(), *train.view, previous.views()));
   Report report;
-  describe_train(report, done.train, "folder");
+  describe_train(report, done.train, train.form);
   report.fields["checked"] = done.checked;
   report.fields["not_checked"] = done.not_checked;
   report.line(text("Train ", done.train.id, " is sound as far as it can be seen without a private key; ",
@@ -125,8 +125,8 @@ Result<void> write_new_file(const std::string& file, const std::string& content)
 
 Result<Report> run_inspect(Context& context, const InspectOptions& options) {
   TRY(const auto desk, Desk::open(context, Desk::StateUse::none));
-  TRY(const auto view, open_view(options.train));
-  TRY(const auto train, inspect(desk->station(), *view));
+  TRY(const auto viewed, open_view(desk->state(), options.train));
+  TRY(const auto train, inspect(desk->station(), *viewed.view));
   Report report;
   report.fields = inspection_json(train);
   describe_inspection(report, train);

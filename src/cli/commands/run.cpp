@@ -17,14 +17,14 @@ namespace {
 
 struct PreRunOptions {
   std::string train;
-  std::optional<std::string> out, owner;
+  std::optional<std::string> out, owner, base;
   std::vector<std::string> previous;
   bool rebase = false;
 };
 
 struct PostRunOptions {
   std::string train;
-  std::optional<std::string> results, to, sign_again;
+  std::optional<std::string> results, base, to, sign_again;
   bool wipe = false, without_record = false, confirm_restored = false, rebase = false;
 };
 
@@ -114,8 +114,9 @@ Report report_of(const PreRunOptions& options, const Station& station, const Tra
 Result<Report> run_pre_run(Context& context, const PreRunOptions& options) {
   TRY(const auto desk, Desk::open(context, Desk::StateUse::recovers));
   TRY(const auto* configuration, context.configuration());
-  TRY(const auto store, open_store(desk->state(), options.train));
-  TRY(const auto previous, PreviousStages::open(options.previous));
+  TRY(const auto base, find_base(desk->state(), options.base));
+  TRY(const auto store, open_store(desk->state(), options.train, base));
+  TRY(const auto previous, PreviousStages::open(desk->state(), options.previous));
   PreRunRequest request{*store, nullptr, std::nullopt, previous.views()};
   if (options.owner) {
     TRY(request.owner, parse_owner(*options.owner));
@@ -172,14 +173,23 @@ Result<void> allow_sign_again(const Configuration& configuration) {
               "policy.sign_again to true in the settings");
 }
 
+/// What the train is sealed on: the image that was named, else what it came on, wherever it goes.
+Result<std::optional<ImageRef>> base_of(Desk& desk, const PostRunOptions& options) {
+  if (options.base) return find_base(desk.state(), options.base);
+  TRY(auto train, find_image_ref(desk.state(), options.train));
+  if (train) train->tag = kBaseTag;
+  return train;
+}
+
 Result<Report> run_post_run(Context& context, const PostRunOptions& options) {
   TRY(const auto* configuration, context.configuration());
   if (options.sign_again) TRY_DO(allow_sign_again(*configuration));
   TRY(const auto desk, Desk::open(context, Desk::StateUse::recovers));
-  TRY(const auto store, open_store(desk->state(), options.train));
+  TRY(const auto base, base_of(*desk, options));
+  TRY(const auto store, open_store(desk->state(), options.train, base));
   std::unique_ptr<TrainStore> to;
   if (options.to) {
-    TRY(to, open_store(desk->state(), *options.to));
+    TRY(to, open_store(desk->state(), *options.to, base));
   }
   PostRunRequest request{*store,
                          to.get(),
@@ -198,7 +208,9 @@ Result<DiscardReport> discard_named(Desk& desk, const std::string& name) {
   const auto folder = real_path(name);
   TRY(const auto record, Records(desk.state()).find_by_out(folder.string()));
   std::error_code none;
-  const bool only_a_folder = !parse_train_name(name) && std::filesystem::is_directory(folder, none);
+  const auto parsed = parse_train_name(name);
+  const bool only_a_folder =
+      (!parsed || parsed->form == TrainForm::engine) && std::filesystem::is_directory(folder, none);
   if (record || only_a_folder) return discard_out(desk.station(), folder);
   TRY(const auto store, open_store(desk.state(), name));
   return discard(desk.station(), *store);
@@ -230,6 +242,10 @@ void add_pre_run(CommandTable& table) {
       ->type_name("UID:GID");
   command.add_option("--previous", options->previous, "Earlier stages of the train to hold it against")
       ->type_name("TRAIN");
+  command
+      .add_option("--base", options->base,
+                  "The image that the train is built on (else :base of the same name)")
+      ->type_name("IMAGE");
   command.add_flag("--rebase", options->rebase, "Accepted for today's scripts; changes nothing");
 }
 
@@ -239,6 +255,10 @@ void add_post_run(CommandTable& table) {
                             [options](Context& context) { return run_post_run(context, *options); });
   command.add_option("TRAIN", options->train, "The train, as pre-run was given it")->required();
   command.add_option("--results", options->results, "The folder that pre-run --out made")->type_name("DIR");
+  command
+      .add_option("--base", options->base,
+                  "The image to seal on, as it was at pre-run (else :base of the train's name)")
+      ->type_name("IMAGE");
   command.add_option("--to", options->to, "Where the sealed train goes (else back to TRAIN)")
       ->type_name("TRAIN");
   command.add_flag("--wipe", options->wipe, "Delete the plaintext once the train is sealed");

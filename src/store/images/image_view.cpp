@@ -1,4 +1,4 @@
-#include "store/image_view.h"
+#include "store/images/image_view.h"
 
 #include <utility>
 

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "base/result.h"
+#include "image/image.h"
+
+namespace trainseal {
+
+/// The blobs that somebody who starts at `index` can reach, by digest in hex: manifests, indices in it and
+/// all that these name, whatever it is for. What `read` cannot read leads no further; it may be an image for
+/// another platform that was never fetched. `store_failed` for an index that is none, or beyond
+/// `ImageLimits`.
+Result<std::map<std::string, Descriptor>> reachable_blobs(ByteView index, const ReadBlob& read);
+
+}  // namespace trainseal

@@ -1,0 +1,59 @@
+#include "store/images/image_at_hand.h"
+
+#include <system_error>
+
+#include "base/text.h"
+#include "image/layout_writer.h"
+#include "store/images/image_view.h"
+#include "store/train_store.h"
+
+namespace trainseal {
+
+Result<ImageAtHand> ImageAtHand::reach(const ImageRef& ref, const std::filesystem::path& parent) {
+  if (ref.transport == nullptr) {
+    TRY(Layout layout, open_canonical_layout(ref.layout));
+    return in(std::move(layout), ref.tag);
+  }
+  TRY(WorkFolder folder, WorkFolder::create(parent));
+  TRY_DO(make_layout(folder.path()));
+  TRY_DO(ref.transport->fetch(ref.tag, folder.path()));
+  TRY(Layout layout, Layout::open(folder.path()));
+  TRY(Image image, layout.find(ref.tag));
+  return ImageAtHand(std::move(folder), std::move(layout), std::move(image));
+}
+
+Result<ImageAtHand> ImageAtHand::in(Layout layout, std::string_view tag) {
+  TRY(Image image, layout.find(tag));
+  return ImageAtHand(std::nullopt, std::move(layout), std::move(image));
+}
+
+Result<Layout> open_canonical_layout(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto canonical = std::filesystem::canonical(path, error);
+  if (error) {
+    return fail(
+        system_error(ErrorCode::store_failed, "open the image layout", path, error.value(), "realpath"));
+  }
+  return Layout::open(canonical);
+}
+
+std::string place_of(const ImageRef& ref) {
+  if (ref.transport != nullptr) return text(ref.transport->place(), ':', ref.tag);
+  std::error_code none;
+  return text("oci:", std::filesystem::weakly_canonical(ref.layout, none).string(), ':', ref.tag);
+}
+
+Result<std::unique_ptr<TrainView>> view_of(const Layout& layout, const std::string& tag,
+                                           const std::string& name) {
+  TRY(const Image image, layout.find(tag));
+  TRY(OptTree opt, layout.read_opt(image));
+  return std::make_unique<ImageView>(std::move(opt), name);
+}
+
+Result<std::unique_ptr<TrainView>> open_image_view(const ImageRef& ref) {
+  TRY(const ImageAtHand image, ImageAtHand::reach(ref, scratch_folder()));
+  TRY(OptTree opt, image.layout().read_opt(image.image()));
+  return std::make_unique<ImageView>(std::move(opt), place_of(ref));
+}
+
+}  // namespace trainseal

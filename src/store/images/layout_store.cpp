@@ -1,0 +1,163 @@
+#include "store/images/layout_store.h"
+
+#include <sys/file.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "base/text.h"
+#include "image/derived_image.h"
+#include "image/layout_writer.h"
+#include "image/reachable.h"
+#include "image/scratch_file.h"
+#include "store/folder_view.h"
+#include "store/images/sealing.h"
+#include "store/staged_state.h"
+
+namespace trainseal {
+namespace {
+
+/// Keeps other commands from writing the layout's index meanwhile.
+Result<UniqueFd> lock_layout(const std::filesystem::path& path) {
+  TRY(UniqueFd folder, open_canonical_folder(path));
+  if (flock(folder.get(), LOCK_EX | LOCK_NB) == 0) return folder;
+  if (errno == EWOULDBLOCK) {
+    return fail(ErrorCode::busy, text("another command is writing to ", quoted(path.string())),
+                "try again when it is done");
+  }
+  return fail(system_error(ErrorCode::store_failed, "lock", path, errno, "flock"));
+}
+
+bool has_blob(const Layout& layout, const Descriptor& blob) { return layout.open_blob(blob).has_value(); }
+
+Result<void> copy_blob(const Layout& from, const Descriptor& blob, const std::filesystem::path& to) {
+  TRY(const UniqueFd file, from.open_blob(blob));
+  return add_blob(to, blob, read_from(file.get(), text("blob sha256:", blob.digest.hex())));
+}
+
+}  // namespace
+
+Result<ImageAtHand*> LayoutStore::base() {
+  if (base_) return &*base_;
+  auto reached = ImageAtHand::reach(base_ref_, scratch_folder());
+  if (!reached) {
+    Error error = std::move(reached).error();
+    if (error.code == ErrorCode::store_failed)
+      error.hint = text("A train is sealed on a base, by default the image ", quoted(kBaseTag),
+                        " of the same layout: skopeo copy docker://…:base ",
+                        place_of({path_, nullptr, kBaseTag}), "; or name the base with --base. ", error.hint);
+    return fail(std::move(error));
+  }
+  base_.emplace(*std::move(reached));
+  return &*base_;
+}
+
+Result<std::optional<std::string>> LayoutStore::base_digest() {
+  TRY(const ImageAtHand* at_hand, base());
+  return at_hand->image().config.digest.hex();
+}
+
+Result<std::unique_ptr<TrainView>> LayoutStore::open() {
+  if (layout_) return view_of(*layout_, tag_, place_);
+  return fail(ErrorCode::store_failed, text("there is no image layout at ", quoted(path_.string())),
+              "is the path right?");
+}
+
+Result<std::unique_ptr<StagedTrain>> LayoutStore::stage() {
+  TRY_DO(base());
+  return StagedTrain::create(*state_, layout_ ? path_ : path_.parent_path());
+}
+
+Result<void> LayoutStore::commit(SealedTrain train, const JournalCompletion& completion) {
+  const auto sealed = train.staged().state_->staging.content();
+  return layout_ ? commit_into_layout(sealed, completion) : commit_new_layout(sealed, completion);
+}
+
+/// The new image's blobs and its base's, as far as they are not there yet, and the new index, in a layout
+/// that is staged.
+Result<void> LayoutStore::commit_into_layout(const std::filesystem::path& train,
+                                             const JournalCompletion& completion) {
+  TRY(const UniqueFd lock, lock_layout(path_));
+  TRY(const ImageAtHand* at_hand, base());
+  TRY(Staging staging, Staging::create(*state_, path_));
+  const auto staged = staging.content();
+  TRY_DO(make_layout(staged));
+  TRY(const Image image,
+      seal_image(at_hand->layout(), at_hand->image(), train, state_->clock(), staged / kBlobFolder));
+  for (const ImageLayer& layer : at_hand->image().layers) {
+    if (!has_blob(*layout_, layer.blob)) TRY_DO(copy_blob(at_hand->layout(), layer.blob, staged));
+  }
+  TRY(const Bytes old_index, layout_->index());
+  TRY(Bytes index, name_in_index(old_index, tag_, image.manifest));
+  if (!find_tag(old_index, kBaseTag)) {
+    // The next station needs it.
+    TRY_DO(copy_blob(at_hand->layout(), at_hand->image().config, staged));
+    TRY_DO(copy_blob(at_hand->layout(), at_hand->image().manifest, staged));
+    TRY(index, name_in_index(index, kBaseTag, at_hand->image().manifest));
+  }
+  TRY_DO(replace_file(staged / kIndexFile, index, 0644, ErrorCode::store_failed));
+  TRY(auto moves, moves_of(staging, index));
+  return staging.put_in_place(std::move(moves), completion);
+}
+
+Result<std::vector<JournalMove>> LayoutStore::moves_of(const Staging& staging, const Bytes& index) const {
+  std::vector<JournalMove> moves;
+  const auto blobs = staging.content() / kBlobFolder;
+  std::error_code error;
+  for (const auto& blob : std::filesystem::directory_iterator(blobs, error)) {
+    TRY(JournalMove move, Staging::moving_in(blob.path(), path_ / kBlobFolder / blob.path().filename()));
+    moves.push_back(std::move(move));
+  }
+  if (error) return fail(system_error(ErrorCode::store_failed, "list", blobs, error.value(), "readdir"));
+  // The index comes after the blobs: until then the image is the old one. After it, what nobody needs goes.
+  TRY(JournalMove index_move, Staging::moving_in(staging.content() / kIndexFile, path_ / kIndexFile));
+  moves.push_back(std::move(index_move));
+  TRY(const Layout staged, Layout::open(staging.content()));
+  for (const Descriptor& blob : garbage_after(index, staged)) {
+    TRY(JournalMove move, staging.moving_out(path_ / kBlobFolder / blob.digest.hex()));
+    moves.push_back(std::move(move));
+  }
+  return moves;
+}
+
+/// What we made for the image that is replaced, and no image in `index` needs.
+std::vector<Descriptor> LayoutStore::garbage_after(const Bytes& index, const Layout& staged) const {
+  std::vector<Descriptor> garbage;
+  const auto old = layout_->find(tag_);
+  if (!old || !is_sealed_by_us(*old)) return garbage;
+  const auto needed = reachable_blobs(index, [&](const Descriptor& blob) {
+    return has_blob(staged, blob) ? staged.read_blob(blob) : layout_->read_blob(blob);
+  });
+  if (!needed) return garbage;
+  for (const Descriptor& blob : sealed_blobs(*old)) {
+    if (!needed->contains(blob.digest.hex())) garbage.push_back(blob);
+  }
+  return garbage;
+}
+
+Result<void> LayoutStore::commit_new_layout(const std::filesystem::path& train,
+                                            const JournalCompletion& completion) {
+  TRY(const ImageAtHand* at_hand, base());
+  TRY(Staging staging, Staging::create(*state_, path_.parent_path()));
+  const auto staged = staging.content();
+  TRY_DO(make_layout(staged));
+  TRY(const Image image,
+      seal_image(at_hand->layout(), at_hand->image(), train, state_->clock(), staged / kBlobFolder));
+  TRY_DO(copy_image(at_hand->layout(), at_hand->image(), staged, kBaseTag));
+  TRY_DO(name_in_layout(staged, tag_, image.manifest));
+  return staging.put_as_new_folder(path_, 0755, completion);
+}
+
+Result<std::unique_ptr<TrainStore>> open_layout_store(const StateFolder& state, const ImageRef& train,
+                                                      const ImageRef& base) {
+  std::error_code error;
+  if (!std::filesystem::exists(train.layout, error)) {
+    TRY(auto target, path_of_new_folder(train.layout));
+    return std::make_unique<LayoutStore>(state, std::move(target), std::nullopt, train.tag, base);
+  }
+  TRY(Layout layout, open_canonical_layout(train.layout));
+  auto path = layout.path();
+  return std::make_unique<LayoutStore>(state, std::move(path), std::move(layout), train.tag, base);
+}
+
+}  // namespace trainseal

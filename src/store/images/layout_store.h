@@ -1,0 +1,59 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/text.h"
+#include "store/images/image_at_hand.h"
+#include "store/staging.h"
+#include "store/train_store.h"
+
+namespace trainseal {
+
+/// An image is not decrypted in place (`denied`).
+Result<void> not_in_place(const std::string& place);
+
+/// A train that is the image `tag` of an OCI layout.
+class LayoutStore final : public TrainStore {
+ public:
+  /// `path` is canonical; there may be no layout yet, which can be committed to only.
+  LayoutStore(const StateFolder& state, std::filesystem::path path, std::optional<Layout> layout,
+              std::string tag, ImageRef base)
+      : state_(&state),
+        path_(std::move(path)),
+        layout_(std::move(layout)),
+        tag_(std::move(tag)),
+        place_(text("oci:", path_.string(), ':', tag_)),
+        base_ref_(std::move(base)) {}
+
+  const std::string& place() const override { return place_; }
+  std::string_view form() const override { return "oci"; }
+  Result<std::optional<std::string>> base_digest() override;
+  Result<std::unique_ptr<TrainView>> open() override;
+  Result<std::unique_ptr<StagedTrain>> stage() override;
+  Result<void> release(VerifiedTrain, const JournalCompletion&) override { return not_in_place(place_); }
+  Result<void> commit(SealedTrain train, const JournalCompletion& completion) override;
+  Result<void> discard(const JournalCompletion&) override { return not_in_place(place_); }
+
+ private:
+  /// The base, found once: what `base_digest` has told is what is built on.
+  Result<ImageAtHand*> base();
+  Result<void> commit_into_layout(const std::filesystem::path& train, const JournalCompletion& completion);
+  Result<void> commit_new_layout(const std::filesystem::path& train, const JournalCompletion& completion);
+  Result<std::vector<JournalMove>> moves_of(const Staging& staging, const Bytes& index) const;
+  std::vector<Descriptor> garbage_after(const Bytes& index, const Layout& staged) const;
+
+  const StateFolder* state_;
+  std::filesystem::path path_;
+  std::optional<Layout> layout_;
+  std::string tag_;
+  std::string place_;
+  ImageRef base_ref_;
+  std::optional<ImageAtHand> base_;
+};
+
+Result<std::unique_ptr<TrainStore>> open_layout_store(const StateFolder& state, const ImageRef& train,
+                                                      const ImageRef& base);
+}  // namespace trainseal

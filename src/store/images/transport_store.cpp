@@ -1,0 +1,145 @@
+#include "store/images/transport_store.h"
+
+#include <cstdio>
+
+#include "base/text.h"
+#include "image/layout_writer.h"
+#include "image/scratch_file.h"
+#include "store/images/layout_store.h"
+#include "store/images/sealing.h"
+#include "store/staged_state.h"
+
+namespace trainseal {
+namespace {
+
+/// The layout in a folder of the outbox.
+std::filesystem::path layout_in(const std::filesystem::path& kept) { return kept / "layout"; }
+
+Result<void> make_private_folder(const std::filesystem::path& path) {
+  std::error_code error;
+  if (std::filesystem::create_directory(path, error)) return {};
+  return fail(system_error(ErrorCode::store_failed, "make the folder", path, error.value(), "mkdir"));
+}
+
+}  // namespace
+
+Result<const std::filesystem::path*> TransportStore::work() {
+  if (!work_) {
+    TRY(WorkFolder made, WorkFolder::create(outbox_.folder()));
+    TRY_DO(make_layout(made.path()));
+    work_.emplace(std::move(made));
+  }
+  return &work_->path();
+}
+
+Result<ImageAtHand*> TransportStore::base() {
+  if (base_) return &*base_;
+  if (base_ref_.transport == nullptr || base_ref_.transport->place() != transport_->place()) {
+    TRY(ImageAtHand reached, ImageAtHand::reach(base_ref_, outbox_.folder()));
+    base_.emplace(std::move(reached));
+    return &*base_;
+  }
+  TRY(const auto* layout, work());
+  if (auto fetched = transport_->fetch(base_ref_.tag, *layout); !fetched) {
+    Error error = std::move(fetched).error();
+    if (exit_status(error.code) == exit_status(ErrorCode::store_failed))
+      error.hint += text(error.hint.empty() ? "" : "; ", "a train is sealed on a base, by default the image ",
+                         quoted(kBaseTag), " of the same name: --base names another one");
+    return fail(std::move(error));
+  }
+  TRY(Layout opened, Layout::open(*layout));
+  TRY(ImageAtHand found, ImageAtHand::in(std::move(opened), base_ref_.tag));
+  base_.emplace(std::move(found));
+  return &*base_;
+}
+
+Result<std::optional<std::string>> TransportStore::base_digest() {
+  TRY(const ImageAtHand* at_hand, base());
+  return at_hand->image().config.digest.hex();
+}
+
+Result<std::unique_ptr<TrainView>> TransportStore::open() {
+  TRY(const auto* layout, work());
+  TRY_DO(transport_->fetch(tag_, *layout));
+  TRY(const Layout opened, Layout::open(*layout));
+  return view_of(opened, tag_, place_);
+}
+
+Result<std::unique_ptr<StagedTrain>> TransportStore::stage() {
+  TRY_DO(base());
+  return StagedTrain::create(*state_, outbox_.folder());
+}
+
+Result<void> TransportStore::release(VerifiedTrain, const JournalCompletion&) { return not_in_place(place_); }
+Result<void> TransportStore::discard(const JournalCompletion&) { return not_in_place(place_); }
+
+Result<void> TransportStore::commit(SealedTrain train, const JournalCompletion& completion) {
+  TRY(const ImageAtHand* at_hand, base());
+  TRY(Staging staging, Staging::create(*state_, outbox_.folder()));
+  const auto kept = staging.content() / "kept";
+  const auto layout = layout_in(kept);
+  TRY_DO(make_private_folder(kept));
+  TRY_DO(make_private_folder(layout));
+  TRY_DO(make_layout(layout));
+  TRY_DO(copy_image(at_hand->layout(), at_hand->image(), layout, kBaseTag));
+  TRY(const Image image,
+      seal_image(at_hand->layout(), at_hand->image(), train.staged().state_->staging.content(),
+                 state_->clock(), layout / kBlobFolder));
+  TRY_DO(name_in_layout(layout, tag_, image.manifest));
+  TRY_DO(Outbox::describe(kept, {place_, image.config.digest.hex(), state_->clock().timestamp()}));
+  TRY(JournalMove move, Staging::moving_in(kept, outbox_.folder_of(place_)));
+  TRY_DO(staging.put_in_place({std::move(move)}, completion));
+  TRY_DO(deliver_kept());
+  return {};
+}
+
+Result<bool> TransportStore::deliver_kept() {
+  TRY(const auto kept, outbox_.find(place_));
+  if (!kept) return false;
+  const auto folder = layout_in(outbox_.folder_of(place_));
+  TRY(const Layout layout, Layout::open(folder));
+  TRY(const Image image, layout.find(tag_));
+  if (image.config.digest.hex() != kept->config_digest) {
+    return fail(
+        ErrorCode::state_failed,
+        text("the train that is kept in ", quoted(folder.string()), " is not the one that was sealed"),
+        "keep a copy of the state folder, then see docs/OPERATIONS.md");
+  }
+  if (auto delivered = transport_->deliver(folder, image, tag_); !delivered) {
+    Error error = std::move(delivered).error();
+    error.what = text("the train is signed and sealed, but has not arrived at ", place_, ": ", error.what);
+    error.hint = text(
+        "It is kept until it has: put that right and run the same post-run again, which signs "
+        "nothing anew. ",
+        error.hint);
+    return fail(std::move(error));
+  }
+  TRY_DO(drop_kept());
+  return true;
+}
+
+Result<void> TransportStore::drop_kept() {
+  TRY(Staging staging, Staging::create(*state_, outbox_.folder()));
+  TRY(JournalMove move, staging.moving_out(outbox_.folder_of(place_)));
+  return staging.put_in_place({std::move(move)}, {});
+}
+
+Result<std::unique_ptr<TrainStore>> open_image_store(const StateFolder& state, const ImageRef& train,
+                                                     const std::optional<ImageRef>& base) {
+  if (train.tag == kBaseTag) {
+    return fail(ErrorCode::usage,
+                text(quoted(kBaseTag), " is the image that trains are built on, not a train"),
+                "name the train's own tag, such as latest");
+  }
+  const ImageRef own_base{train.layout, train.transport, kBaseTag};
+  if (train.transport == nullptr) return open_layout_store(state, train, base.value_or(own_base));
+  return std::make_unique<TransportStore>(state, train.transport, train.tag, base.value_or(own_base));
+}
+
+Result<void> not_in_place(const std::string& place) {
+  return fail(ErrorCode::denied,
+              text(place, " cannot be decrypted in place: an image could be pushed with plaintext in it"),
+              "give --out DIR, a new folder for the plaintext");
+}
+
+}  // namespace trainseal

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/text.h"
+#include "state/outbox.h"
+#include "store/images/image_at_hand.h"
+#include "store/staging.h"
+#include "store/train_store.h"
+
+namespace trainseal {
+
+/// A train that is an image behind a transport. It is read from a private copy; what is sealed is kept in the
+/// outbox until it has been seen where it belongs.
+class TransportStore final : public TrainStore {
+ public:
+  TransportStore(const StateFolder& state, std::shared_ptr<ImageTransport> transport, std::string tag,
+                 ImageRef base)
+      : state_(&state),
+        outbox_(state),
+        transport_(std::move(transport)),
+        tag_(std::move(tag)),
+        place_(text(transport_->place(), ':', tag_)),
+        base_ref_(std::move(base)) {}
+
+  const std::string& place() const override { return place_; }
+  std::string_view form() const override { return transport_->form(); }
+  Result<std::optional<std::string>> base_digest() override;
+  Result<std::unique_ptr<TrainView>> open() override;
+  Result<std::unique_ptr<StagedTrain>> stage() override;
+  Result<void> release(VerifiedTrain train, const JournalCompletion& completion) override;
+  Result<void> commit(SealedTrain train, const JournalCompletion& completion) override;
+  Result<void> discard(const JournalCompletion& completion) override;
+  Result<bool> deliver_kept() override;
+
+ private:
+  /// The private layout that images are fetched into.
+  Result<const std::filesystem::path*> work();
+  Result<ImageAtHand*> base();
+  Result<void> drop_kept();
+
+  const StateFolder* state_;
+  Outbox outbox_;
+  std::shared_ptr<ImageTransport> transport_;
+  std::string tag_;
+  std::string place_;
+  ImageRef base_ref_;
+  std::optional<WorkFolder> work_;
+  std::optional<ImageAtHand> base_;  ///< in the work folder, if it lies in the same place as the train
+};
+
+}  // namespace trainseal
