@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "base/environment.h"
 #include "base/text.h"
 
 namespace trainseal {
@@ -21,21 +22,6 @@ namespace {
 constexpr auto kTimeToLogOut = std::chrono::seconds(2);
 constexpr std::size_t kMostItems = 4096;
 constexpr auto kTimeToDie = std::chrono::seconds(2);
-/// Variables that hold secrets of the station: the worker gets its PIN by message.
-constexpr std::array<std::string_view, 3> kSecretVariables = {
-    "PRIVATE_KEY_PASSWORD=", "RSA_STATION_PRIVATE_KEY=", "RSA_STATON_PRIVATE_KEY="};
-
-std::vector<char*> worker_environment() {
-  std::vector<char*> kept;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string_view variable(*entry);
-    if (std::ranges::none_of(kSecretVariables, [&](auto name) { return variable.starts_with(name); }))
-      kept.push_back(*entry);
-  }
-  kept.push_back(nullptr);
-  return kept;
-}
-
 /// What posix_spawn is to do in the child.
 class SpawnActions {
  public:
@@ -64,8 +50,13 @@ class SpawnActions {
     std::string command = kWorkerCommand;
     std::string name = "trainseal";
     std::array<char*, 3> arguments = {name.data(), command.data(), nullptr};
+    // The worker gets its PIN by message.
+    std::vector<std::string> variables = environment_without_secrets();
+    std::vector<char*> environment;
+    for (std::string& variable : variables) environment.push_back(variable.data());
+    environment.push_back(nullptr);
     return ::posix_spawn(&pid, program.c_str(), &actions_, &attributes_, arguments.data(),
-                         worker_environment().data());
+                         environment.data());
   }
 
  private:
