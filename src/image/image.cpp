@@ -179,6 +179,14 @@ Result<Image> find_image(ByteView index, std::string_view tag, const ReadBlob& r
   return make_image(manifest, std::move(manifest_json), std::move(config), std::move(config_json));
 }
 
+Result<std::string> media_type_of(ByteView document) {
+  TRY(const auto json, parse_image_json(document, kManifestName));
+  std::string said = text_member(json, "mediaType");
+  if (!said.empty()) return said;
+  return std::string(find_member(json, "manifests", Type::array) != nullptr ? media_type::kIndex
+                                                                            : media_type::kManifest);
+}
+
 bool is_index(const Descriptor& descriptor) {
   return descriptor.media_type == media_type::kIndex || descriptor.media_type == kDockerList;
 }

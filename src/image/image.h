@@ -62,6 +62,8 @@ Result<Descriptor> find_tag(ByteView index, std::string_view tag);
 /// The manifest for this machine's platform in an index inside an index; attestations are passed over.
 /// `store_failed` if there is none or more than one.
 Result<Descriptor> find_platform(ByteView index);
+/// What a manifest or an index says that it is or, if it does not, what its members show (`store_failed`).
+Result<std::string> media_type_of(ByteView document);
 /// True for a descriptor of an index, which `find_platform` reads.
 bool is_index(const Descriptor& descriptor);
 
