@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "base/text.h"
+#include "image/image_name.h"
 
 namespace trainseal::cli {
 
@@ -52,25 +53,16 @@ Result<TrainName> docker_archive(std::string_view rest) {
   return TrainName{TrainForm::docker_archive, path, std::string(tagged.name), std::string(tagged.tag)};
 }
 
-/// What engines and registries take for a name: no more than that can be told from here.
-bool is_image_name(std::string_view name) {
-  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:[]";
-  return !name.empty() && !name.starts_with('/') && !name.starts_with('-') && !name.ends_with('/') &&
-         name.find_first_not_of(kPlain) == std::string_view::npos;
-}
-
 Result<TrainName> image(TrainForm form, std::string_view rest, std::string_view prefix) {
   TRY(const Tagged tagged, split_tag(rest, prefix));
-  if (!is_image_name(tagged.name) || !is_image_name(tagged.tag)) {
-    return fail(ErrorCode::usage, text(quoted(text(prefix, rest)), " is no name of an image"),
-                std::string(kKnownForms));
-  }
+  TRY_DO(check_repository(tagged.name));
+  TRY_DO(check_tag(tagged.tag));
   return TrainName{form, {}, std::string(tagged.name), std::string(tagged.tag)};
 }
 
 Result<TrainName> registry(std::string_view rest) {
   TRY(auto name, image(TrainForm::registry, rest, "docker://"));
-  if (name.name.find('/') != std::string::npos) return name;
+  if (names_registry(name.name)) return name;
   return fail(ErrorCode::usage, text(quoted(text("docker://", rest)), " names no registry"),
               "a registry's image is docker://HOST/NAME:TAG, an engine's is docker-daemon:NAME:TAG");
 }

@@ -62,7 +62,8 @@ Result<std::unique_ptr<Desk>> Desk::open(Context& context, StateUse use) {
 }
 
 Desk::Desk(Context& context, const Configuration& configuration, StateFolder state, Trust trust)
-    : state_(std::move(state)),
+    : configuration_(configuration),
+      state_(std::move(state)),
       trust_(std::move(trust)),
       tokens_(context, configuration, state_),
       keyring_(tokens_, context.observer()),

@@ -27,6 +27,13 @@ class DeskKeyring final : public Keyring {
   TokenKey* used_ = nullptr;
 };
 
+/// What is needed to reach the places where trains are.
+struct Places {
+  const StateFolder& state;
+  const EngineSettings& engine;
+  const RegistrySettings& registry;
+};
+
 /// Everything that a command of the protocol works with, put together from settings and call.
 class Desk {
  public:
@@ -41,11 +48,13 @@ class Desk {
 
   Station& station() { return station_; }
   const StateFolder& state() const { return state_; }
+  Places places() const { return {state_, configuration_.engine, configuration_.settings.registry}; }
   TokenAccess& tokens() { return tokens_; }
   const DeskKeyring& keyring() const { return keyring_; }
 
  private:
   Desk(Context& context, const Configuration& configuration, StateFolder state, Trust trust);
+  const Configuration& configuration_;
   StateFolder state_;
   Trust trust_;
   TokenAccess tokens_;

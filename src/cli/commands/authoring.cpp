@@ -80,8 +80,8 @@ Result<Report> run_build(Context& context, const BuildOptions& options) {
   TRY(const auto* configuration, context.configuration());
   TRY(const auto proposal,
       read_file(options.proposal, configuration->settings.train.config.max_bytes, ErrorCode::config_invalid));
-  TRY(const auto base, find_base(desk->state(), options.base));
-  TRY(const auto store, open_store(desk->state(), options.to, base));
+  TRY(const auto base, find_base(desk->places(), options.base));
+  TRY(const auto store, open_store(desk->places(), options.to, base));
   const std::filesystem::path files = options.files;
   TRY(const auto done, build(desk->station(), {proposal, files, *store}));
   Report report;
@@ -98,8 +98,8 @@ Result<Report> run_build(Context& context, const BuildOptions& options) {
 
 Result<Report> run_open(Context& context, const OpenOptions& options) {
   TRY(const auto desk, Desk::open(context, Desk::StateUse::recovers));
-  TRY(const auto store, open_store(desk->state(), options.train));
-  TRY(const auto previous, PreviousStages::open(desk->state(), options.previous));
+  TRY(const auto store, open_store(desk->places(), options.train));
+  TRY(const auto previous, PreviousStages::open(desk->places(), options.previous));
   TRY(const auto out, OutFolder::prepare(desk->state(), options.out));
   TRY(const auto done, open_train(desk->station(), *store, out, previous.views()));
   Report report;

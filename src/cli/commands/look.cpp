@@ -27,8 +27,8 @@ struct InspectOptions {
 
 Result<Report> run_verify(Context& context, const VerifyOptions& options) {
   TRY(const auto desk, Desk::open(context, Desk::StateUse::none));
-  TRY(const auto train, open_view(desk->state(), options.train));
-  TRY(const auto previous, PreviousStages::open(desk->state(), options.previous));
+  TRY(const auto train, open_view(desk->places(), options.train));
+  TRY(const auto previous, PreviousStages::open(desk->places(), options.previous));
   TRY(const auto done, verify(desk->station(), *train.view, previous.views()));
   Report report;
   describe_train(report, done.train, train.form);
@@ -125,7 +125,7 @@ Result<void> write_new_file(const std::string& file, const std::string& content)
 
 Result<Report> run_inspect(Context& context, const InspectOptions& options) {
   TRY(const auto desk, Desk::open(context, Desk::StateUse::none));
-  TRY(const auto viewed, open_view(desk->state(), options.train));
+  TRY(const auto viewed, open_view(desk->places(), options.train));
   TRY(const auto train, inspect(desk->station(), *viewed.view));
   Report report;
   report.fields = inspection_json(train);

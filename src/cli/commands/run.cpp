@@ -114,9 +114,9 @@ Report report_of(const PreRunOptions& options, const Station& station, const Tra
 Result<Report> run_pre_run(Context& context, const PreRunOptions& options) {
   TRY(const auto desk, Desk::open(context, Desk::StateUse::recovers));
   TRY(const auto* configuration, context.configuration());
-  TRY(const auto base, find_base(desk->state(), options.base));
-  TRY(const auto store, open_store(desk->state(), options.train, base));
-  TRY(const auto previous, PreviousStages::open(desk->state(), options.previous));
+  TRY(const auto base, find_base(desk->places(), options.base));
+  TRY(const auto store, open_store(desk->places(), options.train, base));
+  TRY(const auto previous, PreviousStages::open(desk->places(), options.previous));
   PreRunRequest request{*store, nullptr, std::nullopt, previous.views()};
   if (options.owner) {
     TRY(request.owner, parse_owner(*options.owner));
@@ -175,8 +175,8 @@ Result<void> allow_sign_again(const Configuration& configuration) {
 
 /// What the train is sealed on: the image that was named, else what it came on, wherever it goes.
 Result<std::optional<ImageRef>> base_of(Desk& desk, const PostRunOptions& options) {
-  if (options.base) return find_base(desk.state(), options.base);
-  TRY(auto train, find_image_ref(desk.state(), options.train));
+  if (options.base) return find_base(desk.places(), options.base);
+  TRY(auto train, find_image_ref(desk.places(), options.train));
   if (train) train->tag = kBaseTag;
   return train;
 }
@@ -186,10 +186,10 @@ Result<Report> run_post_run(Context& context, const PostRunOptions& options) {
   if (options.sign_again) TRY_DO(allow_sign_again(*configuration));
   TRY(const auto desk, Desk::open(context, Desk::StateUse::recovers));
   TRY(const auto base, base_of(*desk, options));
-  TRY(const auto store, open_store(desk->state(), options.train, base));
+  TRY(const auto store, open_store(desk->places(), options.train, base));
   std::unique_ptr<TrainStore> to;
   if (options.to) {
-    TRY(to, open_store(desk->state(), *options.to, base));
+    TRY(to, open_store(desk->places(), *options.to, base));
   }
   PostRunRequest request{*store,
                          to.get(),
@@ -212,7 +212,7 @@ Result<DiscardReport> discard_named(Desk& desk, const std::string& name) {
   const bool only_a_folder =
       (!parsed || parsed->form == TrainForm::engine) && std::filesystem::is_directory(folder, none);
   if (record || only_a_folder) return discard_out(desk.station(), folder);
-  TRY(const auto store, open_store(desk.state(), name));
+  TRY(const auto store, open_store(desk.places(), name));
   return discard(desk.station(), *store);
 }
 

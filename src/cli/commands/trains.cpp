@@ -4,6 +4,8 @@
 
 #include "base/text.h"
 #include "cli/train_name.h"
+#include "engine/engine_transport.h"
+#include "registry/registry_transport.h"
 #include "store/images/archives.h"
 
 namespace trainseal::cli {
@@ -35,26 +37,16 @@ std::string shell_word(const std::string& word) {
 
 namespace {
 
-std::unexpected<Error> not_built(const TrainName& name, std::string_view meaning) {
-  std::error_code none;
-  return fail(
-      ErrorCode::usage,
-      text(quoted(name.name), " names an image of ", meaning, ", which this build cannot handle"),
-      std::filesystem::is_directory(name.name, none)
-          ? text("the folder of that name is folder:", name.name)
-          : "skopeo copy takes it into a layout or an archive: oci:PATH:TAG, docker-archive:FILE:NAME:TAG");
-}
-
-Result<std::shared_ptr<ImageTransport>> open_transport(const StateFolder& state, const TrainName& name) {
+Result<std::shared_ptr<ImageTransport>> open_transport(const Places& places, const TrainName& name) {
   switch (name.form) {
     case TrainForm::oci_archive:
-      return open_oci_archive(state, name.path);
+      return open_oci_archive(places.state, name.path);
     case TrainForm::docker_archive:
-      return open_docker_archive(state, name.path, name.name);
+      return open_docker_archive(places.state, name.path, name.name);
     case TrainForm::engine:
-      return not_built(name, "the container engine");
+      return open_engine(places.engine, name.name);
     case TrainForm::registry:
-      return not_built(name, "a registry");
+      return open_registry(places.registry, name.name);
     case TrainForm::folder:
     case TrainForm::layout:
       break;
@@ -62,46 +54,45 @@ Result<std::shared_ptr<ImageTransport>> open_transport(const StateFolder& state,
   return nullptr;
 }
 
-Result<std::optional<ImageRef>> image_ref(const StateFolder& state, const TrainName& name) {
+Result<std::optional<ImageRef>> image_ref(const Places& places, const TrainName& name) {
   if (name.form == TrainForm::folder) return std::nullopt;
-  TRY(auto transport, open_transport(state, name));
+  TRY(auto transport, open_transport(places, name));
   return ImageRef{name.path, std::move(transport), name.tag};
 }
 
 }  // namespace
 
-Result<std::optional<ImageRef>> find_image_ref(const StateFolder& state, const std::string& name) {
+Result<std::optional<ImageRef>> find_image_ref(const Places& places, const std::string& name) {
   TRY(const auto parsed, parse_train_name(name));
-  return image_ref(state, parsed);
+  return image_ref(places, parsed);
 }
 
-Result<std::optional<ImageRef>> find_base(const StateFolder& state, const std::optional<std::string>& name) {
+Result<std::optional<ImageRef>> find_base(const Places& places, const std::optional<std::string>& name) {
   if (!name) return std::nullopt;
-  TRY(auto base, find_image_ref(state, *name));
+  TRY(auto base, find_image_ref(places, *name));
   if (base) return base;
   return fail(ErrorCode::usage, text("--base ", quoted(*name), " is a folder, not an image"),
               "name the image that the train is built on, such as oci:PATH:base");
 }
 
-Result<std::unique_ptr<TrainStore>> open_store(const StateFolder& state, const std::string& train,
+Result<std::unique_ptr<TrainStore>> open_store(const Places& places, const std::string& train,
                                                const std::optional<ImageRef>& base) {
   TRY(const auto name, parse_train_name(train));
-  TRY(const auto image, image_ref(state, name));
-  return image ? open_image_store(state, *image, base) : open_folder_store(state, name.path);
+  TRY(const auto image, image_ref(places, name));
+  return image ? open_image_store(places.state, *image, base) : open_folder_store(places.state, name.path);
 }
 
-Result<ViewedTrain> open_view(const StateFolder& state, const std::string& train) {
+Result<ViewedTrain> open_view(const Places& places, const std::string& train) {
   TRY(const auto name, parse_train_name(train));
-  TRY(const auto image, image_ref(state, name));
+  TRY(const auto image, image_ref(places, name));
   TRY(auto view, image ? open_image_view(*image) : open_folder_view(name.path));
   return ViewedTrain{std::move(view), std::string(form_name(name.form))};
 }
 
-Result<PreviousStages> PreviousStages::open(const StateFolder& state,
-                                            const std::vector<std::string>& trains) {
+Result<PreviousStages> PreviousStages::open(const Places& places, const std::vector<std::string>& trains) {
   PreviousStages stages;
   for (const auto& train : trains) {
-    TRY(auto viewed, open_view(state, train));
+    TRY(auto viewed, open_view(places, train));
     stages.views_.push_back(viewed.view.get());
     stages.owned_.push_back(std::move(viewed.view));
   }

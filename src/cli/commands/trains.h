@@ -12,24 +12,24 @@
 namespace trainseal::cli {
 
 /// The image that a person named; none for a folder.
-Result<std::optional<ImageRef>> find_image_ref(const StateFolder& state, const std::string& name);
+Result<std::optional<ImageRef>> find_image_ref(const Places& places, const std::string& name);
 /// The train that a person named. `base`: what an image is sealed on, if not the base of the same name.
-Result<std::unique_ptr<TrainStore>> open_store(const StateFolder& state, const std::string& train,
+Result<std::unique_ptr<TrainStore>> open_store(const Places& places, const std::string& train,
                                                const std::optional<ImageRef>& base = std::nullopt);
 /// The base that a person named, if one was (`usage` for a folder).
-Result<std::optional<ImageRef>> find_base(const StateFolder& state, const std::optional<std::string>& name);
+Result<std::optional<ImageRef>> find_base(const Places& places, const std::optional<std::string>& name);
 
 /// A train to look at only: needs no state.
 struct ViewedTrain {
   std::unique_ptr<TrainView> view;
   std::string form;  ///< "folder", "oci", …
 };
-Result<ViewedTrain> open_view(const StateFolder& state, const std::string& train);
+Result<ViewedTrain> open_view(const Places& places, const std::string& train);
 
 /// Earlier stages of a train (`--previous`), oldest first.
 class PreviousStages {
  public:
-  static Result<PreviousStages> open(const StateFolder& state, const std::vector<std::string>& trains);
+  static Result<PreviousStages> open(const Places& places, const std::vector<std::string>& trains);
   const std::vector<TrainView*>& views() const { return views_; }
 
  private:

@@ -120,6 +120,8 @@ Result<Configuration> resolve(const CommonOptions& options, const Environment& e
   result.module = first_of(options.module, environment("TRAINSEAL_MODULE"), result.settings.token.module);
   result.pin_file = options.pin_file;
   result.trust_file = first_of(options.trust, result.settings.trust);
+  result.engine = result.settings.engine;
+  result.engine.host = first_of(environment("DOCKER_HOST"), result.settings.engine.host);
   return result;
 }
 

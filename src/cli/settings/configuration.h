@@ -26,6 +26,7 @@ struct Configuration {
   bool pin_in_environment = false;          ///< PRIVATE_KEY_PASSWORD goes with PRIVATE_KEY_PATH's URI
   std::optional<std::string> software_key;  ///< the variable that holds a key which is not on a token
   std::optional<std::string> trust_file;
+  EngineSettings engine;
 };
 
 /// What is expected of the settings file.

@@ -60,12 +60,31 @@ void read_train_rules(const Section& root, TrainRules& rules) {
   section.read("max_config_bytes", rules.config.max_bytes, 1024, 64 << 20);
 }
 
-/// What later builds read: known here, so that one file serves all of them.
-void check_unused(const Section& root) {
-  root.section("engine", {"host"});
-  root.section("registry", {"authfile", "tls_verify"});
-  root.section("service", {"socket", "admin_socket", "allow"});
+constexpr std::uint64_t kMostPatience = 86'400;
+
+void read_patience(const Section& section, std::chrono::seconds& patience) {
+  unsigned seconds = static_cast<unsigned>(patience.count());
+  section.read("patience_s", seconds, 1, kMostPatience);
+  patience = std::chrono::seconds(seconds);
 }
+
+void read_engine(const Section& root, EngineSettings& engine) {
+  const auto section = root.section("engine", {"host", "patience_s"});
+  section.read("host", engine.host);
+  if (engine.host && !parse_engine_host(*engine.host))
+    section.refuse("host", "must be unix:///PATH, or tcp:// on this machine's loopback");
+  read_patience(section, engine.patience);
+}
+
+void read_registry(const Section& root, RegistrySettings& registry) {
+  const auto section = root.section("registry", {"authfile", "tls_verify", "patience_s"});
+  section.read_path("authfile", registry.authfile);
+  section.read("tls_verify", registry.tls_verify);
+  read_patience(section, registry.patience);
+}
+
+/// What later builds read: known here, so that one file serves all of them.
+void check_unused(const Section& root) { root.section("service", {"socket", "admin_socket", "allow"}); }
 
 void check_version(const Section& root) {
   const auto* version = root.find("version");
@@ -94,6 +113,8 @@ Result<Settings> parse_settings(ByteView bytes, std::string_view name) {
     settings.in_place = static_cast<InPlaceRule>(*rule);
   read_train_rules(root, settings.train);
   root.section("policy", {"sign_again"}).read("sign_again", settings.sign_again);
+  read_engine(root, settings.engine);
+  read_registry(root, settings.registry);
   check_unused(root);
   if (fault.error) return fail(*std::move(fault.error));
   return settings;

@@ -9,7 +9,9 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "engine/host.h"
 #include "protocol/station.h"
+#include "registry/skopeo.h"
 #include "train/identifier.h"
 
 namespace trainseal::cli {
@@ -32,8 +34,8 @@ struct TokenSettings {
   unsigned sessions = 8;
 };
 
-/// The operator's file (CONTRACT "Settings"), with the defaults for what it does not say. `engine`,
-/// `registry` and `service` are known, but nothing in this build reads them.
+/// The operator's file (CONTRACT "Settings"), with the defaults for what it does not say. `service`
+/// is known, but nothing in this build reads it.
 struct Settings {
   std::optional<Identifier> station;
   std::optional<std::string> state_dir;
@@ -42,6 +44,8 @@ struct Settings {
   std::optional<InPlaceRule> in_place;  ///< absent: `warn` for folders
   TrainRules train;
   bool sign_again = false;
+  EngineSettings engine;
+  RegistrySettings registry;
 };
 
 /// Reads the text strictly: `settings_invalid` names the key at fault. `name` says what is read, for errors.

@@ -1,0 +1,293 @@
+#include "engine/http.h"
+
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/text.h"
+
+namespace trainseal {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kMostHeadBytes = std::size_t{64} << 10;
+/// A peer that sends or takes less than this within the whole of the patience is as good as silent.
+constexpr std::uint64_t kLeastBytes = 1024;
+
+struct CloseEasy {
+  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+};
+struct CloseMulti {
+  void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
+};
+struct FreeList {
+  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+
+std::string lower(std::string_view text) {
+  std::string lowered(text);
+  for (char& c : lowered) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lowered;
+}
+
+std::string hint_for(const EngineHost& host, int reason) {
+  const std::string socket = host.socket ? host.socket->string() : host.authority;
+  if (reason == EACCES || reason == EPERM)
+    return text("this user may not use the engine's socket ", socket,
+                ": add it to the socket's group (`stat -c %G ", socket,
+                "` names it), or name another engine in DOCKER_HOST");
+  if (reason == ENOENT || reason == ECONNREFUSED)
+    return text(
+        "no engine listens there. Start it (systemctl start docker, or podman.socket), or name its "
+        "socket: DOCKER_HOST=unix:///PATH, or engine.host in the settings");
+  return "look whether the engine runs and answers: `docker version` or `podman info`";
+}
+
+}  // namespace
+
+struct HttpExchange::State {
+  EngineHost host;
+  std::chrono::seconds patience;
+  std::unique_ptr<CURLM, CloseMulti> multi;
+  std::unique_ptr<CURL, CloseEasy> easy;
+  std::unique_ptr<curl_slist, FreeList> headers;
+
+  ByteView sending;         ///< what `write` was given and the peer has not taken
+  bool body_ended = false;  ///< nothing comes after it
+  bool paused = false;
+
+  std::string head;        ///< of the answer; one line each
+  bool head_done = false;  ///< the last head, after those of 1xx
+  bool head_too_large = false;
+  Bytes received;  ///< a piece of the body that `read` has not given away
+  std::size_t given = 0;
+
+  bool ended = false;
+  CURLcode result = CURLE_OK;
+  std::uint64_t moved = 0;   ///< bytes, both ways, since `waited` was last zero
+  Clock::duration waited{};  ///< for them
+
+  static std::size_t on_head(char* data, std::size_t, std::size_t size, void* self);
+  static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self);
+  static std::size_t on_send(char* data, std::size_t, std::size_t size, void* self);
+
+  Result<void> prepare(std::string_view method, std::string_view path, HttpClient::Body body);
+  /// Lets the exchange go on for as long as `wanted` and nothing has ended it.
+  template <typename Wanted>
+  Result<void> drive(Wanted wanted);
+  Result<void> step();
+  void note(std::size_t bytes);
+  std::unexpected<Error> broken(std::string_view why, std::string detail = {}) const;
+  std::unexpected<Error> failed() const;
+};
+
+std::size_t HttpExchange::State::on_head(char* data, std::size_t, std::size_t size, void* self) {
+  auto& state = *static_cast<State*>(self);
+  state.note(size);
+  const std::string_view line(data, size);
+  // An interim answer (1xx) has a head of its own; so bounds hold for all of them together.
+  if (state.head.size() + size > kMostHeadBytes) {
+    state.head_too_large = true;
+    return 0;
+  }
+  state.head += line;
+  if (line != "\r\n" && line != "\n") return size;
+  long status = 0;
+  curl_easy_getinfo(state.easy.get(), CURLINFO_RESPONSE_CODE, &status);
+  state.head_done = status >= 200;
+  return size;
+}
+
+std::size_t HttpExchange::State::on_body(char* data, std::size_t, std::size_t size, void* self) {
+  auto& state = *static_cast<State*>(self);
+  state.note(size);
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(data);
+  if (state.given == state.received.size()) {
+    state.received.clear();
+    state.given = 0;
+  }
+  state.received.insert(state.received.end(), bytes, bytes + size);
+  return size;
+}
+
+std::size_t HttpExchange::State::on_send(char* data, std::size_t, std::size_t size, void* self) {
+  auto& state = *static_cast<State*>(self);
+  if (state.sending.empty()) {
+    if (state.body_ended) return 0;
+    state.paused = true;
+    return CURL_READFUNC_PAUSE;
+  }
+  const std::size_t taken = std::min(size, state.sending.size());
+  std::memcpy(data, state.sending.data(), taken);
+  state.sending = state.sending.subspan(taken);
+  state.note(taken);
+  return taken;
+}
+
+void HttpExchange::State::note(std::size_t bytes) {
+  moved += bytes;
+  if (moved < kLeastBytes) return;
+  moved = 0;
+  waited = {};
+}
+
+Result<void> HttpExchange::State::prepare(std::string_view method, std::string_view path,
+                                          HttpClient::Body body) {
+  static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
+  multi.reset(curl_multi_init());
+  easy.reset(curl_easy_init());
+  if (started != CURLE_OK || !multi || !easy)
+    return fail(ErrorCode::engine_failed, "the HTTP library cannot be set up",
+                "look at the limits of this user and machine (memory, open files)");
+  const auto set = [this](CURLoption option, auto value) { curl_easy_setopt(easy.get(), option, value); };
+  set(CURLOPT_URL, text("http://", host.authority, path).c_str());
+  set(CURLOPT_PROTOCOLS_STR, "http");
+  set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  if (host.socket) set(CURLOPT_UNIX_SOCKET_PATH, host.socket->c_str());
+  set(CURLOPT_PROXY, "");
+  set(CURLOPT_NOSIGNAL, 1L);
+  set(CURLOPT_PATH_AS_IS, 1L);
+  set(CURLOPT_CUSTOMREQUEST, std::string(method).c_str());
+  set(CURLOPT_HEADERFUNCTION, &on_head);
+  set(CURLOPT_HEADERDATA, static_cast<void*>(this));
+  set(CURLOPT_WRITEFUNCTION, &on_body);
+  set(CURLOPT_WRITEDATA, static_cast<void*>(this));
+  set(CURLOPT_BUFFERSIZE, static_cast<long>(CURL_MAX_READ_SIZE / 4));
+  const auto add_header = [this](const char* line) {
+    headers.reset(curl_slist_append(headers.release(), line));
+  };
+  add_header("Expect:");
+  if (body == HttpClient::Body::tar) {
+    add_header("Content-Type: application/x-tar");
+    add_header("Transfer-Encoding: chunked");
+    set(CURLOPT_UPLOAD, 1L);
+    set(CURLOPT_READFUNCTION, &on_send);
+    set(CURLOPT_READDATA, static_cast<void*>(this));
+  } else if (method == "POST") {
+    set(CURLOPT_POSTFIELDS, "");
+    add_header("Content-Type:");
+  }
+  set(CURLOPT_HTTPHEADER, headers.get());
+  curl_multi_add_handle(multi.get(), easy.get());
+  return {};
+}
+
+std::unexpected<Error> HttpExchange::State::broken(std::string_view why, std::string detail) const {
+  return fail(Error{ErrorCode::engine_failed,
+                    text("the container engine at ", host.name, ' ', why),
+                    kLookAtItsLog,
+                    std::move(detail),
+                    {}});
+}
+
+std::unexpected<Error> HttpExchange::State::failed() const {
+  if (head_too_large) return broken("answers with a head of more than 64 KiB");
+  if (result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST) {
+    long reason = 0;
+    curl_easy_getinfo(easy.get(), CURLINFO_OS_ERRNO, &reason);
+    const std::string why =
+        reason != 0 ? std::strerror(static_cast<int>(reason)) : curl_easy_strerror(result);
+    return fail(Error{ErrorCode::engine_failed,
+                      text("the container engine at ", host.name, " cannot be reached: ", why),
+                      hint_for(host, static_cast<int>(reason)),
+                      curl_easy_strerror(result),
+                      {}});
+  }
+  return broken("broke off", curl_easy_strerror(result));
+}
+
+Result<void> HttpExchange::State::step() {
+  const auto before = Clock::now();
+  constexpr int kLongestPollMs = 500;
+  curl_multi_poll(multi.get(), nullptr, 0, kLongestPollMs, nullptr);
+  waited += Clock::now() - before;
+  int running = 0;
+  curl_multi_perform(multi.get(), &running);
+  int left = 0;
+  while (const CURLMsg* message = curl_multi_info_read(multi.get(), &left)) {
+    if (message->msg != CURLMSG_DONE) continue;
+    ended = true;
+    result = message->data.result;
+  }
+  if (ended || waited < patience) return {};
+  return broken(text("has kept silent for ", patience.count(), " s"));
+}
+
+template <typename Wanted>
+Result<void> HttpExchange::State::drive(Wanted wanted) {
+  while (!ended && wanted()) TRY_DO(step());
+  return {};
+}
+
+HttpExchange::HttpExchange(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+HttpExchange::~HttpExchange() {
+  if (state_->multi && state_->easy) curl_multi_remove_handle(state_->multi.get(), state_->easy.get());
+}
+
+Result<void> HttpExchange::write(ByteView bytes) {
+  State& state = *state_;
+  state.sending = bytes;
+  if (std::exchange(state.paused, false)) curl_easy_pause(state.easy.get(), CURLPAUSE_CONT);
+  TRY_DO(state.drive([&state] { return !state.sending.empty() && !state.head_done; }));
+  if (state.sending.empty()) return {};
+  state.sending = {};
+  if (state.head_done) return state.broken("answered before everything was sent");
+  return state.failed();
+}
+
+void HttpExchange::end_body() {
+  state_->body_ended = true;
+  if (std::exchange(state_->paused, false)) curl_easy_pause(state_->easy.get(), CURLPAUSE_CONT);
+}
+
+Result<int> HttpExchange::status() {
+  State& state = *state_;
+  TRY_DO(state.drive([&state] { return !state.head_done; }));
+  if (!state.head_done) return state.failed();
+  long status = 0;
+  curl_easy_getinfo(state.easy.get(), CURLINFO_RESPONSE_CODE, &status);
+  return static_cast<int>(status);
+}
+
+std::string HttpExchange::header(std::string_view name) const {
+  const std::string wanted = lower(name) + ':';
+  std::string_view rest = state_->head;
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    if (!lower(line.substr(0, wanted.size())).starts_with(wanted)) continue;
+    std::string_view value = line.substr(wanted.size());
+    while (value.starts_with(' ') || value.starts_with('\t')) value.remove_prefix(1);
+    while (value.ends_with('\r') || value.ends_with(' ')) value.remove_suffix(1);
+    return std::string(value);
+  }
+  return {};
+}
+
+Result<std::size_t> HttpExchange::read(MutableByteView buffer) {
+  State& state = *state_;
+  TRY_DO(state.drive([&state] { return state.given == state.received.size(); }));
+  const std::size_t got = std::min(buffer.size(), state.received.size() - state.given);
+  std::copy_n(state.received.begin() + static_cast<std::ptrdiff_t>(state.given), got, buffer.begin());
+  state.given += got;
+  if (got == 0 && state.result != CURLE_OK) return state.failed();
+  return got;
+}
+
+Result<std::unique_ptr<HttpExchange>> HttpClient::start(std::string_view method, std::string_view path,
+                                                        Body body) const {
+  auto state = std::make_unique<HttpExchange::State>();
+  state->host = host_;
+  state->patience = patience_;
+  TRY_DO(state->prepare(method, path, body));
+  return std::unique_ptr<HttpExchange>(new HttpExchange(std::move(state)));
+}
+
+}  // namespace trainseal
