@@ -1,0 +1,178 @@
+"""Trains in container engines and registries: real ones, without a network."""
+import os
+import sys
+import unittest
+
+from support import scratch, servers
+from support.case import TrainsealTest
+from support.image_journey import ImageJourney, pieces_anywhere
+
+FIVE = [2048, 3072, 2048, 3072, 2048]
+
+
+class PlaceTest(TrainsealTest):
+    def place(self):
+        raise NotImplementedError
+
+    def begin(self, sizes=(2048, 2048)):
+        self.where = self.place()
+        return ImageJourney(self, list(sizes)).begin(self.where)
+
+
+class Journeys:
+    """For every kind of place; `form` is what reports call it."""
+
+    def test_five_stations(self):
+        trip = self.begin(FIVE)
+        for index in range(5):
+            outcome = trip.visit(self.where, index)
+            self.assertEqual(outcome.report["train"]["form"], self.form)
+        trip.open(self.where)
+        # The search finds what is there.
+        self.assertNotEqual(pieces_anywhere(trip.home / "results-4", trip.marked), [])
+
+    def test_looking_and_discarding(self):
+        trip = self.begin()
+        station = trip.station(0, self.where)
+        before = self.state_of(self.where)
+        self.assert_done(station.run("verify", self.where.name()))
+        self.assert_done(station.run("inspect", self.where.name()))
+        out = trip.release(self.where, 0)
+        self.assert_done(station.run("discard", self.where.name()))
+        self.assertFalse(out.exists())
+        self.assertEqual(self.state_of(self.where), before)
+        self.assertEqual(pieces_anywhere(station.state, trip.marked), [])
+        self.assertEqual(os.listdir(station.home / "tmp"), [])
+
+    def test_no_such_image(self):
+        where = self.place()
+        trip = ImageJourney(self, [2048])
+        name = where.name("missing").replace("train:", "none:")
+        self.assert_hint(trip.station(0, where).run("pre-run", name, "--out", trip.home / "out"), self.code, "no")
+        self.assertFalse((trip.home / "out").exists())
+
+    def test_the_base_is_no_train(self):
+        where = self.place()
+        trip = ImageJourney(self, [2048])
+        self.assert_refused(trip.station(0, where).run("pre-run", where.name("base"), "--out", trip.home / "out"), "usage")
+
+
+class EngineJourneys(Journeys):
+    form, code = "docker-daemon", "engine_failed"
+
+    @staticmethod
+    def state_of(where):
+        return where.ids(), where.containers()
+
+    def test_the_bare_name(self):
+        trip = self.begin()
+        self.assert_done(trip.station(0, self.where).run("verify", f"{self.where.repository}:latest"))
+        self.assert_done(trip.station(0, self.where).run("verify", self.where.repository))
+        self.assert_done(trip.station(0, self.where).run("verify", f"docker.io/{self.where.repository}"))
+
+    def test_the_engine_in_the_settings(self):
+        trip = self.begin()
+        station = trip.train.station(0, engine={"host": self.where.host})
+        self.assert_done(station.run("verify", self.where.name()))
+
+    def test_no_container_and_no_nameless_image_of_ours_is_left(self):
+        trip = self.begin()
+        before = self.where.ids()
+        trip.visit(self.where, 0)
+        self.assertEqual(self.where.containers(), [])
+        after = self.where.ids()
+        # The train as it came keeps lying there without its name, as after any `docker build`; it is encrypted.
+        self.assertEqual({image for image, names in after.items() if not names} - set(before), set())
+
+
+class Podman(EngineJourneys, PlaceTest):
+    def place(self):
+        self.addCleanup(servers.podman().clear)
+        return servers.podman()
+
+
+class Docker(EngineJourneys, PlaceTest):
+    def place(self):
+        try:
+            self.addCleanup(servers.dockerd().clear)
+        except servers.CannotStart as why:
+            self.skipTest(f"dockerd cannot start here: {why}")
+        return servers.dockerd()
+
+
+class Registry(Journeys, PlaceTest):
+    form, code = "docker", "registry_failed"
+
+    def place(self):
+        registry = servers.Registry()
+        self.addCleanup(registry.remove)
+        return registry
+
+    @staticmethod
+    def state_of(where):
+        return scratch.contents(where.data)
+
+    def test_a_base_is_never_sent(self):
+        trip = self.begin()
+        before = self.where.tag_digest("base")
+        trip.visit(self.where, 0)
+        self.assertEqual(self.where.tag_digest("base"), before)
+
+    def test_without_tls_it_has_to_be_said(self):
+        trip = self.begin()
+        station = trip.station(0, self.where)
+        station.configure(registry={"tls_verify": True})
+        self.assert_hint(station.run("verify", self.where.name()), "registry_failed", "tls_verify")
+
+
+class ClosedRegistry(PlaceTest):
+    """A registry that wants a password."""
+
+    def place(self):
+        registry = servers.Registry("not a secret")
+        self.addCleanup(registry.remove)
+        registry.authfile()
+        return registry
+
+    def stations(self, trip):
+        trip.party = lambda party, place, plain=trip.party: self.with_credentials(plain(party, place), place)
+
+    def with_credentials(self, party, place):
+        party.configure(registry={"authfile": str(place.home / "auth.json")})
+        return party
+
+    def begin_with_credentials(self):
+        self.where = self.place()
+        trip = ImageJourney(self, [2048, 2048])
+        self.stations(trip)
+        return trip.begin(self.where)
+
+    def test_with_the_settings_authfile(self):
+        trip = self.begin_with_credentials()
+        trip.visit(self.where, 0)
+
+    def test_with_the_environments(self):
+        trip = self.begin_with_credentials()
+        station = trip.station(0, self.where)
+        station.configure(registry={"authfile": None})
+        self.assert_done(station.run("verify", self.where.name(), env={"REGISTRY_AUTH_FILE": str(self.where.home / "auth.json")}))
+
+    def test_without_and_with_wrong_ones(self):
+        trip = self.begin_with_credentials()
+        station, before = trip.station(0, self.where), scratch.contents(self.where.data)
+        out = trip.release(self.where, 0)
+        trip.run(0, out)
+        station.configure(registry={"authfile": None})
+        self.assert_hint(station.run("verify", self.where.name()), "registry_failed", "skopeo login")
+        self.where.authfile("station:wrong password")
+        outcome = station.run("post-run", self.where.name(), "--results", out, env={"REGISTRY_AUTH_FILE": str(self.where.home / "auth.json")})
+        self.assert_hint(outcome, "registry_failed", "skopeo login")
+        self.assertNotIn("wrong password", str(outcome))
+        self.assertEqual(scratch.contents(self.where.data), before)
+
+
+if __name__ == "__main__":
+    result = unittest.main(exit=False).result
+    reasons = {reason for _, reason in result.skipped}
+    print(*reasons, sep="\n")
+    sys.exit(1 if not result.wasSuccessful() else 77 if reasons else 0)  # 77: ctest says that it was skipped
