@@ -65,6 +65,7 @@ class EngineTransport final : public ImageTransport {
   Result<void> fetch(const std::string& tag, const std::filesystem::path& layout) override;
   Result<void> deliver(const std::filesystem::path& layout, const Image& image,
                        const std::string& tag) override;
+  Result<void> remove(const Digest256& config_digest) override;
 
  private:
   Result<const Engine*> engine() {
@@ -160,6 +161,12 @@ Result<void> EngineTransport::deliver(const std::filesystem::path& layout, const
   if (named && named->id == id) return {};
   return fail(ErrorCode::engine_failed, text("the container engine has not named the image ", name(tag)),
               kLookAtItsLog);
+}
+
+Result<void> EngineTransport::remove(const Digest256& config_digest) {
+  TRY(const Engine* engine, this->engine());
+  TRY(const auto there, engine->find(id_of(config_digest)));
+  return there ? engine->remove(there->id) : Result<void>();
 }
 
 }  // namespace

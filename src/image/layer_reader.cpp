@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
+#include <map>
 #include <utility>
 
 #include "base/text.h"
@@ -39,6 +41,39 @@ MemberKind kind_of(archive_entry* entry) {
     default:
       return MemberKind::special;
   }
+}
+
+/// Over extended attributes, by name, and access lists: capabilities are among them.
+std::optional<Digest256> digest_attributes(archive_entry* entry) {
+  std::map<std::string, std::string> attributes;
+  const char* name = nullptr;
+  const void* value = nullptr;
+  std::size_t size = 0;
+  archive_entry_xattr_reset(entry);
+  while (archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK)
+    attributes[name] = std::string(static_cast<const char*>(value), size);
+  if (const int lists = archive_entry_acl_types(entry); lists != 0) {
+    const std::unique_ptr<char, decltype(&std::free)> written(
+        archive_entry_acl_to_text(entry, nullptr, lists), &std::free);
+    if (written) attributes["acl"] = written.get();
+  }
+  if (attributes.empty()) return std::nullopt;
+  Sha256 hash;
+  for (const auto& [key, content] : attributes)
+    hash.update(as_bytes(text(key, '\0', content.size(), '\0', content)));
+  return std::move(hash).finish();
+}
+
+MemberFacts facts_of(archive_entry* entry) {
+  MemberFacts facts;
+  facts.mode = archive_entry_perm(entry);
+  facts.uid = archive_entry_uid(entry);
+  facts.gid = archive_entry_gid(entry);
+  const auto type = archive_entry_filetype(entry);
+  if (type == AE_IFCHR || type == AE_IFBLK) facts.device = archive_entry_rdev(entry);
+  if (type == AE_IFCHR || type == AE_IFBLK || type == AE_IFIFO) facts.mode |= type;
+  facts.attributes = digest_attributes(entry);
+  return facts;
 }
 
 }  // namespace
@@ -238,6 +273,7 @@ Result<LayerMember> LayerReader::State::describe(archive_entry* entry) const {
   member.kind = kind_of(entry);
   member.executable = (archive_entry_perm(entry) & 0100) != 0;
   member.mtime = archive_entry_mtime(entry);
+  member.facts = facts_of(entry);
   if (member.kind == MemberKind::file) member.size = static_cast<std::uint64_t>(archive_entry_size(entry));
   if (member.kind == MemberKind::hard_link) {
     auto target = clean_member_name(raw->link_path.value_or(archive_entry_hardlink(entry)));
@@ -294,6 +330,22 @@ Result<std::size_t> LayerReader::read(MutableByteView buffer) {
   const auto got = archive_read_data(state_->tar.get(), buffer.data(), buffer.size());
   if (got < 0) return state_->failed(state_->tar.get());
   return static_cast<std::size_t>(got);
+}
+
+Result<Digest256> LayerReader::content_digest() {
+  Sha256 hash;
+  la_int64_t expected = 0;
+  for (;;) {
+    const void* bytes = nullptr;
+    std::size_t size = 0;
+    la_int64_t offset = 0;
+    const int status = archive_read_data_block(state_->tar.get(), &bytes, &size, &offset);
+    if (status == ARCHIVE_EOF) return std::move(hash).finish();
+    if (status != ARCHIVE_OK) return state_->failed(state_->tar.get());
+    if (offset != expected) hash.update(as_bytes(text("a hole up to ", offset, '\n')));
+    hash.update({static_cast<const std::uint8_t*>(bytes), size});
+    expected = offset + static_cast<la_int64_t>(size);
+  }
 }
 
 }  // namespace trainseal

@@ -14,6 +14,16 @@ namespace trainseal {
 
 enum class MemberKind : std::uint8_t { file, folder, symlink, hard_link, special };
 
+/// What else a tar says of a member.
+struct MemberFacts {
+  unsigned mode = 0;  ///< permissions with set-id and sticky bits
+  std::int64_t uid = 0;
+  std::int64_t gid = 0;
+  std::uint64_t device = 0;             ///< of a device: which
+  std::optional<Digest256> attributes;  ///< over extended attributes and access lists, where there are some
+  bool operator==(const MemberFacts&) const = default;
+};
+
 /// One member of a layer's tar, as it was found: nothing of it is trusted, but the name is clean.
 struct LayerMember {
   std::string name;  ///< below the root: no leading or trailing `/`, no `.`, `..` or empty component; "" is
@@ -23,6 +33,7 @@ struct LayerMember {
   std::uint64_t size = 0;   ///< bytes, of a file
   std::int64_t mtime = 0;   ///< seconds since 1970
   std::string target;       ///< of a symlink as it is, of a hard link clean like a name
+  MemberFacts facts;
 };
 
 /// What a manifest and a config say about a layer.
@@ -51,6 +62,9 @@ class LayerReader {
   Result<std::optional<LayerMember>> next();
   /// Reads on in the file that `next` returned.
   Result<std::size_t> read(MutableByteView buffer);
+  /// The SHA-256 of the file that `next` returned, from where it stands; of one with holes, over what is in
+  /// it and where.
+  Result<Digest256> content_digest();
 
  private:
   struct State;

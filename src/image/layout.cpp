@@ -80,8 +80,8 @@ Result<Image> Layout::find(std::string_view tag) const {
   return found;
 }
 
-template <typename Use>
-Result<void> Layout::for_each_layer(const Image& image, Use use) const {
+Result<void> Layout::for_each_layer(
+    const Image& image, const std::function<Result<void>(LayerReader&, const std::string& name)>& use) const {
   for (std::size_t i = 0; i < image.layers.size(); ++i) {
     const ImageLayer& layer = image.layers[i];
     const std::string name = text("layer ", i + 1, " of ", image.layers.size());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string_view>
 
 #include "base/file.h"
@@ -33,6 +34,11 @@ class Layout {
   /// A blob of JSON, which is what the descriptor says.
   Result<Bytes> read_blob(const Descriptor& blob) const;
 
+  /// Opens each layer, lowest first. `use` reads it to its end, and with that finds out whether it is the one
+  /// that was named; `name` is for messages.
+  Result<void> for_each_layer(
+      const Image& image,
+      const std::function<Result<void>(LayerReader&, const std::string& name)>& use) const;
   /// Applies all layers of `image`, each read to its end and found to be the one that was named.
   Result<OptTree> read_opt(const Image& image) const;
   /// Reads all layers of `image` and checks that they are the ones that were named.
@@ -40,10 +46,6 @@ class Layout {
 
  private:
   Layout(UniqueFd folder, std::filesystem::path path) : folder_(std::move(folder)), path_(std::move(path)) {}
-  /// Opens each layer, lowest first, for `use(reader, name)`.
-  template <typename Use>
-  Result<void> for_each_layer(const Image& image, Use use) const;
-
   UniqueFd folder_;
   std::filesystem::path path_;
 };

@@ -123,8 +123,10 @@ Result<void> name_in_layout(const std::filesystem::path& layout, std::string_vie
 }
 
 Result<void> copy_image(const Layout& from, const Image& image, const std::filesystem::path& layout,
-                        std::string_view tag) {
+                        std::string_view tag, BlobCopy how) {
   for (const Descriptor& blob : blobs_of(image)) {
+    const auto source = blob_path(from.path(), blob.digest);
+    if (how == BlobCopy::link && link(source.c_str(), blob_path(layout, blob.digest).c_str()) == 0) continue;
     TRY(const UniqueFd file, from.open_blob(blob));
     TRY_DO(add_blob(layout, blob, read_from(file.get(), text("blob sha256:", blob.digest.hex()))));
   }

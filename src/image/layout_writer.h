@@ -30,8 +30,12 @@ Result<void> add_blob(const std::filesystem::path& layout, const Descriptor& blo
 Result<void> name_in_layout(const std::filesystem::path& layout, std::string_view tag,
                             const Descriptor& manifest);
 
+enum class BlobCopy : std::uint8_t {
+  copy,
+  link,  ///< both layouts are private: blobs become hard links where they can
+};
 /// Copies an image with all its blobs; `digest_mismatch` if one is not what its name says.
 Result<void> copy_image(const Layout& from, const Image& image, const std::filesystem::path& layout,
-                        std::string_view tag);
+                        std::string_view tag, BlobCopy how = BlobCopy::copy);
 
 }  // namespace trainseal

@@ -23,6 +23,7 @@ Result<DiscardReport> discard_record(Station& station, const Record& record, Tra
     TRY_DO(remove_out_folder(station.state, *record.out, completion));
   } else {
     TRY_DO(store->discard(completion));
+    for (const std::string& sentence : store->left_plaintext()) station.observer.warning(sentence);
   }
   step.succeeded();
   return DiscardReport{record.train_id, record.out.value_or(record.place), !record.out};

@@ -296,6 +296,11 @@ Result<PostRunReport> seal(Station& station, const PostRunRequest& request, cons
   completion.remove_record = {id.text(), request.store.place()};
   completion.committed = {turn, report.result_hash};
   TRY_DO(target.commit(std::move(sealed), completion));
+  if (!run.out && target.place() != request.store.place()) {
+    station.observer.warning(
+        text("the plaintext of the run is still in ", request.store.place(), ": remove it there"));
+  }
+  for (const std::string& sentence : target.left_plaintext()) station.observer.warning(sentence);
   committing.succeeded();
 
   report.train = summarize(config, run.stop);

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "protocol/steps/content_verifier.h"
 #include "protocol/steps/contents.h"
+#include "protocol/steps/master_check.h"
 #include "protocol/steps/plain_digests.h"
 #include "protocol/steps/public_checks.h"
 #include "protocol/steps/step.h"
@@ -112,6 +113,7 @@ Result<PreRunReport> pre_run(Station& station, const PreRunRequest& request) {
   TRY(const auto base_digest, request.store.base_digest());
 
   TRY(const CheckedConfig checked, check_publicly(station, *train, Turn::mine, request.previous));
+  TRY_DO(check_master(station, request.store, base_digest, checked.config));
   TRY(const Identifier id, station_id(station));
   const ReplayKey session = replay_key(checked.config, id, checked.completed);
   const ReplayLedger ledger(station.state);

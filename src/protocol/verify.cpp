@@ -1,7 +1,9 @@
 #include "protocol/verify.h"
 
 #include "base/text.h"
+#include "protocol/steps/master_check.h"
 #include "protocol/steps/public_checks.h"
+#include "protocol/steps/step.h"
 #include "protocol/steps/summary.h"
 
 namespace trainseal {
@@ -45,13 +47,34 @@ void tell_not_checked(const CheckedConfig& train, const Trust& trust, std::size_
   }
 }
 
+Result<void> check_image(Station& station, const TrainConfig& config,
+                         const std::optional<MasterRequest>& master, VerifyReport& report) {
+  if (!master) {
+    report.not_checked.push_back(
+        "the image's code outside of the train's files, interpreter and entry point: that needs the image "
+        "that it was built on (--master)");
+    return {};
+  }
+  Step step(station.observer, "master");
+  TRY(const auto differences, master->compare(listed_files(config)));
+  TRY_DO(check_same_as_master(differences, master->name));
+  report.checked.push_back(text("the image is ", master->name,
+                                " with a train on it: every path, its kind, mode, "
+                                "owner and content, and how it is run"));
+  step.succeeded();
+  return {};
+}
+
 }  // namespace
 
-Result<VerifyReport> verify(Station& station, TrainView& train, const std::vector<TrainView*>& previous) {
+Result<VerifyReport> verify(Station& station, TrainView& train, const std::vector<TrainView*>& previous,
+                            bool is_image, const std::optional<MasterRequest>& master) {
+  if (!is_image) warn_of_unchecked_masters(station);
   TRY(const CheckedConfig checked, check_publicly(station, train, Turn::anybodys, previous));
   VerifyReport report{summarize(checked.config, checked.completed), {}, {}};
   tell_checked(checked, previous.size(), report);
   tell_not_checked(checked, station.trust, previous.size(), report);
+  if (is_image) TRY_DO(check_image(station, checked.config, master, report));
   return report;
 }
 

@@ -124,6 +124,7 @@ class RegistryTransport final : public ImageTransport {
   Result<void> fetch(const std::string& tag, const std::filesystem::path& layout) override;
   Result<void> deliver(const std::filesystem::path& layout, const Image& image,
                        const std::string& tag) override;
+  bool may_hold_plaintext() const override { return false; }
 
  private:
   RegistrySettings settings_;

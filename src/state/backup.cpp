@@ -11,6 +11,7 @@
 #include "state/journal.h"
 #include "state/key_trials.h"
 #include "state/ledger_file.h"
+#include "state/plain_layers.h"
 #include "state/records.h"
 #include "state/replay.h"
 #include "state/state_json.h"
@@ -56,6 +57,7 @@ Result<void> check_readable(const StateFolder& state) {
   TRY_DO(Records(state).all());
   TRY_DO(KeyTrials(state).find(""));
   TRY_DO(FailedPins(state).contains("", ""));
+  TRY_DO(PlainLayers(state).diff_ids());
   return {};
 }
 
@@ -63,7 +65,7 @@ Result<std::vector<BackedUpFile>> read_files(const StateFolder& state, LedgerFil
   TRY_DO(check_readable(state));
   TRY_DO(ledger.read([](const ReplayLine&) {}));
   TRY(auto paths, files_in(state.path() / kRecordsFolder, ".json"));
-  for (const std::string_view name : {"replay.jsonl", "keys.json", "failed-pins.json"})
+  for (const std::string_view name : {"replay.jsonl", "layers.jsonl", "keys.json", "failed-pins.json"})
     paths.push_back(state.path() / name);
 
   std::vector<BackedUpFile> files;
@@ -90,7 +92,8 @@ StateJson to_json(const std::vector<BackedUpFile>& files, const std::string& tim
 
 /// Nothing else may be written by an import, wherever the backup came from.
 bool is_backed_up_name(std::string_view name) {
-  if (name == kLedgerName || name == "keys.json" || name == "failed-pins.json") return true;
+  if (name == kLedgerName || name == "layers.jsonl" || name == "keys.json" || name == "failed-pins.json")
+    return true;
   if (!name.starts_with(kRecordsFolder) || !name.ends_with(".json")) return false;
   name.remove_prefix(kRecordsFolder.size());
   name.remove_suffix(std::string_view(".json").size());

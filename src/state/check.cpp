@@ -13,6 +13,7 @@
 #include "state/key_trials.h"
 #include "state/ledger_file.h"
 #include "state/outbox.h"
+#include "state/plain_layers.h"
 #include "state/state_json.h"
 
 namespace trainseal {
@@ -117,6 +118,7 @@ Result<std::vector<std::string>> check_state(const StateFolder& state) {
   check_records(state, findings);
   add_failure(findings, check_journal(state, findings));
   add_failure(findings, check_outbox(state, findings));
+  add_failure(findings, PlainLayers(state).diff_ids());
   return findings;
 }
 

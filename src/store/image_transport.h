@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "crypto/digest.h"
 #include "image/image.h"
 
 namespace trainseal {
@@ -29,6 +30,14 @@ class ImageTransport {
   /// have none yet; a registry is never sent one. Twice does no harm: a kept train is delivered again.
   virtual Result<void> deliver(const std::filesystem::path& layout, const Image& image,
                                const std::string& tag) = 0;
+  /// Whether an image with plaintext may lie here while the train runs in place: not where others fetch from.
+  virtual bool may_hold_plaintext() const { return true; }
+  /// Removes the image with this config, which held plaintext and which nothing names any more; what a tag or
+  /// a container still needs is a failure that is told. For places that are replaced as a whole, nothing.
+  virtual Result<void> remove(const Digest256& config_digest) {
+    static_cast<void>(config_digest);
+    return {};
+  }
 };
 
 /// The name of the image that a train is sealed on.

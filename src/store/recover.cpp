@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "image/scratch_file.h"
 #include "state/outbox.h"
 #include "store/images/work_folder.h"
 #include "store/moves.h"
@@ -60,6 +61,8 @@ Result<std::string> recover_entry(const StateFolder& state, JournalEntry entry) 
 Result<std::vector<std::string>> recover(const StateFolder& state) {
   TRY_DO(state.sweep());
   TRY_DO(sweep_work_folders(Outbox(state).folder()));
+  // Where nothing can be swept, a command that needs the folder says so.
+  [[maybe_unused]] const auto swept = sweep_work_folders(scratch_folder());
   TRY(auto entries, JournalEntry::abandoned(state));
   std::vector<std::string> done;
   std::optional<Error> failure;

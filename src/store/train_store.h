@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "image/comparison/image_comparison.h"
 #include "state/journal.h"
 #include "store/image_transport.h"
 #include "store/train_view.h"
@@ -24,6 +25,12 @@ class TrainStore {
   virtual std::string_view form() const = 0;
   /// The config digest of the image that a train is committed on, in hex, where there is such an image.
   virtual Result<std::optional<std::string>> base_digest() { return std::nullopt; }
+  /// How the train's image differs from what it is committed on, besides the train; `listed` are the train's
+  /// files. None where there is no image. After `open`.
+  virtual Result<std::optional<ImageDifferences>> compare_with_base(const std::vector<std::string>& listed) {
+    static_cast<void>(listed);
+    return std::nullopt;
+  }
   /// Opens the train for reading. `store_failed` if there is none.
   virtual Result<std::unique_ptr<TrainView>> open() = 0;
   /// A staging folder from which `release` or `commit` can move into place.
@@ -39,6 +46,8 @@ class TrainStore {
   virtual Result<bool> deliver_kept() { return false; }
   /// Deletes the plaintext of a train that was released in place: both parts are empty afterwards.
   virtual Result<void> discard(const JournalCompletion& completion) = 0;
+  /// What `commit` or `discard` could not remove of images with plaintext, one sentence each.
+  virtual std::vector<std::string> left_plaintext() const { return {}; }
 };
 
 /// A train in a folder: the content of `/opt`, or a root file system with it under `opt/` (CONTRACT "Naming a
@@ -53,6 +62,10 @@ Result<std::unique_ptr<TrainStore>> open_image_store(const StateFolder& state, c
                                                      const std::optional<ImageRef>& base);
 /// A view of an image without a store.
 Result<std::unique_ptr<TrainView>> open_image_view(const ImageRef& train);
+
+/// How a train's image differs from its master, besides the train; `listed` are the train's files.
+Result<ImageDifferences> compare_with_master(const ImageRef& train, const ImageRef& master,
+                                             const std::vector<std::string>& listed);
 
 /// A view of a folder without a store: earlier stages.
 Result<std::unique_ptr<TrainView>> open_folder_view(const std::filesystem::path& path);

@@ -8,7 +8,7 @@ import unittest
 
 from support import judge, scratch, vectors
 from support.case import TrainsealTest
-from support.images import Images
+from support.images import FORMS
 
 KILL_AT = os.environ["TRAINSEAL_KILL_AT_LIBRARY"]
 MOST_CALLS = 5000
@@ -255,30 +255,44 @@ class PostRun(KillTest):
 
 
 class Layout(KillTest):
-    """A train that is an image: post-run on its layout."""
+    """A train that is an image, in each form that lies in files: post-run on it."""
+    FORM = "oci"
 
     def prepare(self, space):
-        space.images = Images(space.place).make_base().put(space.train)
-        space.old_index = (space.images.path / "index.json").read_bytes()
+        space.images = FORMS[self.FORM](space.place, "images")
+        space.images.make_base().put(space.train)
+        space.old_tops = self.tops(space)
         self.assert_done(space.run("pre-run", space.images.name(), "--out", space.out))
         scratch.remove(space.out / "pht_results")
         scratch.copy(self.stop.ran.pht_results, space.out / "pht_results")
 
+    def tops(self, space):
+        """What says which image is there."""
+        return {path.name: path.read_bytes() for path in space.images.place.iterdir() if path.is_file()}
+
     def check(self, space, rerun):
-        index = (space.images.path / "index.json").read_bytes()
         if rerun is not None:
             self.assert_done(rerun)
-        if index == space.old_index:
+        if self.tops(space) == space.old_tops:
             self.assertIsNone(rerun, "the image is the old one")
         else:
-            opt = space.images.unpack("unpacked")
-            (opt / "tool").unlink()
+            opt = space.images.top_layer(space.place / "unpacked")
             self.assertTrue(self.is_sealed(opt), "neither the old nor the new image")
-            scratch.remove(opt.parent.parent)
-        self.assertEqual(space.images.pieces_in_layers(self.plaintext | self.new_results), [])
+            scratch.remove(space.place / "unpacked")
+        if rerun is not None:
+            self.assertEqual(list((space.party.state / "outbox").iterdir()), [])
+        self.assert_no_plaintext([space.images.place, space.party.state], self.plaintext | self.new_results)
 
     def test_results(self):
         self.kill_everywhere(self.prepare, lambda space: ["post-run", space.images.name(), "--results", space.out], self.check)
+
+
+class OciArchive(Layout):
+    FORM = "oci-archive"
+
+
+class DockerArchive(Layout):
+    FORM = "docker-archive"
 
 
 class Discard(KillTest):

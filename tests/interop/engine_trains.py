@@ -75,6 +75,41 @@ class EngineJourneys(Journeys):
         station = trip.train.station(0, engine={"host": self.where.host})
         self.assert_done(station.run("verify", self.where.name()))
 
+    def config_of(self, tag="latest"):
+        return self.where.id_of(tag)
+
+    def test_in_place(self):
+        trip = self.begin()
+        encrypted, station = self.config_of(), trip.station(0, self.where)
+        self.assert_done(station.run("pre-run", self.where.name()))
+        released = self.config_of()
+        opt = self.where.take(trip.home, "released").unpack("unpacked-released")
+        self.assert_same_contents(opt / "pht_train", trip.train.files)
+        # The station's workflow copies onto the base what the run left, and names that `latest`.
+        trip.run(0, opt)
+        (opt / "tool").unlink()
+        trip.base.put(opt)
+        self.where.put(trip.base, "latest")
+        self.assertNotIn(self.config_of(), (encrypted, released))
+        run = self.config_of()
+        outcome = self.assert_done(station.run("post-run", self.where.name()))
+        self.assertEqual([warning for warning in outcome.report["warnings"] if "plaintext" in warning], [])
+        self.assertEqual({released, run} & set(self.where.ids()), set())
+        trip.check(self.where, 1, trip.home / "results-0")
+        for left in (station.state, self.where.home, station.home / "tmp"):
+            self.assertEqual(pieces_anywhere(left, trip.marked), [])
+        self.assertEqual(os.listdir(station.state / "outbox"), [])
+
+    def test_discarding_what_was_released_in_place(self):
+        trip = self.begin()
+        station = trip.station(0, self.where)
+        self.assert_done(station.run("pre-run", self.where.name()))
+        released = self.config_of()
+        self.assert_done(station.run("discard", self.where.name()))
+        self.assertNotIn(released, self.where.ids())
+        for left in (station.state, self.where.home, station.home / "tmp"):
+            self.assertEqual(pieces_anywhere(left, trip.marked), [])
+
     def test_no_container_and_no_nameless_image_of_ours_is_left(self):
         trip = self.begin()
         before = self.where.ids()
@@ -111,6 +146,14 @@ class Registry(Journeys, PlaceTest):
     @staticmethod
     def state_of(where):
         return scratch.contents(where.data)
+
+    def test_never_in_place(self):
+        trip = self.begin()
+        before = self.state_of(self.where)
+        station = trip.station(0, self.where)
+        self.assert_refused(station.run("pre-run", self.where.name()), "denied")
+        self.assertEqual(self.state_of(self.where), before)
+        self.assertEqual(pieces_anywhere(station.state, trip.marked), [])
 
     def test_a_base_is_never_sent(self):
         trip = self.begin()

@@ -1,7 +1,11 @@
 """Trains in images, in each form that lies in files, as skopeo and umoci make and read them."""
+import gzip
+import hashlib
+import io
 import json
 import os
 import subprocess
+import tarfile
 
 from support import scratch
 
@@ -18,6 +22,12 @@ def tool(home, *command):
 
 def skopeo_copy(home, source, target):
     tool(home, "skopeo", "copy", "--insecure-policy", source, target)
+
+
+def unpack_opt(layer, folder):
+    folder.mkdir()
+    subprocess.run(["tar", "-xzf", layer, "-C", folder, "--exclude=.wh.*", "--warning=no-timestamp"], check=True)
+    return folder / "opt"
 
 
 class Images:
@@ -81,6 +91,11 @@ class Images:
     def blob(self, descriptor):
         return self.path / "blobs" / "sha256" / descriptor["digest"].removeprefix("sha256:")
 
+    def top_layer(self, folder):
+        """What is under /opt in the topmost layer of the train, without an image's tools; returns it."""
+        manifest, _ = self.config_of("latest")
+        return unpack_opt(self.blob(manifest["layers"][-1]), folder)
+
     def pieces_in_layers(self, pieces):
         """Which plaintexts are in any blob, unpacked or as it lies there."""
         unpacked = scratch.fresh("layers")
@@ -134,11 +149,18 @@ class Archive:
     def config_of(self, tag):
         return self.as_layout((tag,)).config_of(tag)
 
-    def pieces_in_layers(self, pieces):
-        whole = Images(self.home, f"{self.place.name}-whole")
-        whole.path.mkdir()
-        (whole.path / "blobs" / "sha256").mkdir(parents=True)
+    def inside(self, home, name):
+        """The layout that is in the archive, as it lies there: skopeo makes configs anew on the way out of docker-archive."""
+        whole = Images(home, name)
+        whole.path.mkdir(parents=True)
         subprocess.run(["tar", "-xf", self.path, "-C", whole.path], check=True)
+        return whole
+
+    def top_layer(self, folder):
+        return self.inside(folder, "whole").top_layer(folder / "opt-of-it")
+
+    def pieces_in_layers(self, pieces):
+        whole = self.inside(self.home, f"{self.place.name}-whole")
         found = whole.pieces_in_layers(pieces) + scratch.find_pieces(self.place, pieces)
         scratch.remove(whole.path)
         return found
@@ -175,6 +197,74 @@ class DockerArchive(Archive):
                             "Layers": [member(layer) for layer in manifest["layers"]]})
         (whole / "manifest.json").write_text(json.dumps(entries))
         subprocess.run(["tar", "-cf", self.path, "-C", whole, *os.listdir(whole)], check=True)
+
+
+class _Save:
+    """A tar as `docker save` writes it, from images of a layout: layers unpacked, each member in a place of its own."""
+
+    def __init__(self, path):
+        self.tar = tarfile.open(path, "w", format=tarfile.GNU_FORMAT)
+        self.entries = []
+        self.known = set()
+
+    def file(self, name, content):
+        if name in self.known:
+            return
+        self.known.add(name)
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        self.tar.addfile(member, io.BytesIO(content))
+
+    def link(self, name, target):
+        member = tarfile.TarInfo(name)
+        member.type, member.linkname = tarfile.SYMTYPE, target
+        self.tar.addfile(member)
+
+    def config(self, layout, tag):
+        """The image's config as a member; its name, and diff_id and tar of each layer."""
+        manifest, config = layout.config_of(tag)
+        name = manifest["config"]["digest"].removeprefix("sha256:") + ".json"
+        self.file(name, layout.blob(manifest["config"]).read_bytes())
+        layers = []
+        for layer, diff_id in zip(manifest["layers"], config["rootfs"]["diff_ids"]):
+            layers.append((diff_id.removeprefix("sha256:"), gzip.decompress(layout.blob(layer).read_bytes())))
+        return name, layers
+
+    def entry(self, config, name, layers):
+        self.entries.append({"Config": config, "RepoTags": [name], "Layers": layers})
+
+    def finish(self):
+        self.file("manifest.json", json.dumps(self.entries).encode())
+        self.tar.close()
+
+
+def save_as_docker(layout, path, names):
+    """As Docker before 25: `<id>/layer.tar`. `names`: tag → NAME:TAG."""
+    save = _Save(path)
+    for tag, name in names.items():
+        config, layers = save.config(layout, tag)
+        members = []
+        for diff_id, tar in layers:
+            identity = hashlib.sha256(diff_id.encode()).hexdigest()
+            save.file(f"{identity}/VERSION", b"1.0")
+            save.file(f"{identity}/json", b"{}")
+            save.file(f"{identity}/layer.tar", tar)
+            members.append(f"{identity}/layer.tar")
+        save.entry(config, name, members)
+    save.finish()
+
+
+def save_as_podman(layout, path, names):
+    """As podman: `<diff_id>.tar`, and links to them from folders of the old form."""
+    save = _Save(path)
+    for tag, name in names.items():
+        config, layers = save.config(layout, tag)
+        for diff_id, tar in layers:
+            save.file(f"{diff_id}.tar", tar)
+            save.link(f"{tag}-{diff_id}/layer.tar", f"../{diff_id}.tar")
+        # Through the links, which somebody may name, too.
+        save.entry(config, name, [f"{tag}-{diff_id}/layer.tar" for diff_id, _ in layers])
+    save.finish()
 
 
 FORMS = {images.FORM: images for images in (Images, OciArchive, DockerArchive)}

@@ -6,6 +6,7 @@
 #include "cli/commands/trains.h"
 #include "cli/output/journey_page.h"
 #include "cli/output/text_layout.h"
+#include "cli/train_name.h"
 #include "protocol/inspect.h"
 #include "protocol/verify.h"
 
@@ -17,6 +18,7 @@ using nlohmann::ordered_json;
 
 struct VerifyOptions {
   std::string train;
+  std::optional<std::string> master;
   std::vector<std::string> previous;
 };
 
@@ -25,11 +27,29 @@ struct InspectOptions {
   std::optional<std::string> html;
 };
 
+/// The image that the train's is held against, if one was named.
+Result<std::optional<MasterRequest>> find_master(Desk& desk, const VerifyOptions& options) {
+  if (!options.master) return std::nullopt;
+  TRY(const auto train, find_image_ref(desk.places(), options.train));
+  TRY(const auto master, find_image_ref(desk.places(), *options.master));
+  if (train && master) {
+    return MasterRequest{*options.master, [train = *train, master = *master](const auto& listed) {
+                           return compare_with_master(train, master, listed);
+                         }};
+  }
+  return fail(
+      ErrorCode::usage,
+      text("--master compares images, and ", quoted(train ? *options.master : options.train), " is a folder"),
+      "name both as images, such as oci:PATH:TAG");
+}
+
 Result<Report> run_verify(Context& context, const VerifyOptions& options) {
   TRY(const auto desk, Desk::open(context, Desk::StateUse::none));
   TRY(const auto train, open_view(desk->places(), options.train));
   TRY(const auto previous, PreviousStages::open(desk->places(), options.previous));
-  TRY(const auto done, verify(desk->station(), *train.view, previous.views()));
+  TRY(const auto master, find_master(*desk, options));
+  const bool is_image = train.form != form_name(TrainForm::folder);
+  TRY(const auto done, verify(desk->station(), *train.view, previous.views(), is_image, master));
   Report report;
   describe_train(report, done.train, train.form);
   report.fields["checked"] = done.checked;
@@ -148,6 +168,10 @@ void add_look_commands(CommandTable& table) {
   verify_command
       .add_option("--previous", verifying->previous, "Earlier stages of the train to hold it against")
       ->type_name("TRAIN");
+  verify_command
+      .add_option("--master", verifying->master,
+                  "The image that the train's must be, but for the train's files")
+      ->type_name("IMAGE");
 
   const auto inspecting = std::make_shared<InspectOptions>();
   auto& inspect_command =

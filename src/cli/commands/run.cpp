@@ -50,13 +50,9 @@ Result<Owner> parse_owner(const std::string& given) {
 
 /// Whether plaintext may lie where the train is (settings `in_place`).
 Result<void> allow_in_place(Context& context, const Configuration& configuration, const TrainStore& store) {
-  if (store.form() != "folder") {
-    return fail(ErrorCode::denied,
-                text("this build does not decrypt an image in place: ", store.place(),
-                     " could be pushed with plaintext"),
-                "give --out DIR, a new folder for the plaintext");
-  }
-  const auto rule = configuration.settings.in_place.value_or(InPlaceRule::warn);
+  const bool is_folder = store.form() == form_name(TrainForm::folder);
+  const auto rule =
+      configuration.settings.in_place.value_or(is_folder ? InPlaceRule::warn : InPlaceRule::refuse);
   switch (rule) {
     case InPlaceRule::allow:
       return {};
@@ -70,7 +66,9 @@ Result<void> allow_in_place(Context& context, const Configuration& configuration
       break;
   }
   return fail(ErrorCode::denied,
-              "the settings do not allow a train to be decrypted in place (in_place: refuse)",
+              is_folder ? "the settings do not allow a train to be decrypted in place (in_place: refuse)"
+                        : text("an image is not decrypted in place unless the settings say so (in_place): ",
+                               store.place(), " could be pushed with plaintext in it"),
               "give --out DIR, a new folder for the plaintext");
 }
 

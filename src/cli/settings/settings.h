@@ -41,7 +41,7 @@ struct Settings {
   std::optional<std::string> state_dir;
   TokenSettings token;
   std::optional<std::string> trust;
-  std::optional<InPlaceRule> in_place;  ///< absent: `warn` for folders
+  std::optional<InPlaceRule> in_place;  ///< absent: `warn` for folders, `refuse` for images
   TrainRules train;
   bool sign_again = false;
   EngineSettings engine;

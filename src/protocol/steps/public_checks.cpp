@@ -67,10 +67,6 @@ Result<void> check_user_key(const TrainConfig& config, std::size_t completed, Tr
 
 /// What trust asks for and this version cannot check must not pass for checked (PROTOCOL §7).
 Result<void> check_what_trust_demands(Station& station, const TrainConfig& config, std::size_t completed) {
-  if (station.trust.masters) {
-    station.observer.warning(
-        "trust names masters, but a train in a folder has no image: what it is built on is not checked");
-  }
   const auto demanded = station.trust.attest.value_or(std::vector<std::string>());
   for (std::size_t stop = 0; stop < completed; ++stop) {
     const std::string id = config->route[stop].station.text();

@@ -50,7 +50,10 @@ class Archive : public ImageTransport {
   /// Writes the new archive beside the old one and, once it holds `image`, puts it in its place.
   Result<void> replace(const std::function<Result<void>(ArchiveWriter&)>& write, const Image& image,
                        const std::string& tag) const;
-  virtual Result<Image> find(const TarFile& archive, const std::string& tag) const = 0;
+  /// The digest of the config, and with that of the diff_ids, that an archive has for the tag.
+  virtual Result<Digest256> config_in(const TarFile& archive, const std::string& tag) const = 0;
+  /// Two trains can lie in one file.
+  Result<StateLock> lock() const { return state_.lock_train(file_.string()); }
 
  private:
   const StateFolder& state_;
@@ -67,24 +70,18 @@ Result<void> write_archive(const std::filesystem::path& path,
   return std::move(writer).finish();
 }
 
-Result<void> check_arrived(const Image& sent, const Image& found, const std::string& place) {
-  const bool same =
-      sent.config.digest == found.config.digest &&
-      std::ranges::equal(sent.layers, found.layers, {}, &ImageLayer::diff_id, &ImageLayer::diff_id);
-  if (same) return {};
-  return fail(ErrorCode::store_failed,
-              text("what was written for ", place, " is not the image that was meant"),
-              "Nothing was put in place. Check the disk, and report this.");
-}
-
 Result<void> Archive::replace(const std::function<Result<void>(ArchiveWriter&)>& write, const Image& image,
                               const std::string& tag) const {
   TRY(Staging staging, Staging::create(state_, file_.parent_path()));
   const auto written = staging.content() / "archive";
   TRY_DO(write_archive(written, write));
   TRY(const TarFile archive, TarFile::open(written));
-  TRY(const Image found, find(archive, tag));
-  TRY_DO(check_arrived(image, found, place_));
+  TRY(const Digest256 found, config_in(archive, tag));
+  if (found != image.config.digest) {
+    return fail(ErrorCode::store_failed,
+                text("what was written for ", place_, " is not the image that was meant"),
+                "Nothing was put in place. Check the disk, and report this.");
+  }
   TRY(JournalMove move, Staging::moving_in(written, file_));
   return staging.put_in_place({std::move(move)}, {});
 }
@@ -111,8 +108,9 @@ class OciArchive final : public Archive {
                        const std::string& tag) override;
 
  private:
-  Result<Image> find(const TarFile& archive, const std::string& tag) const override {
-    return find_oci_image(archive, tag);
+  Result<Digest256> config_in(const TarFile& archive, const std::string& tag) const override {
+    TRY(const Image image, find_oci_image(archive, tag));
+    return image.config.digest;
   }
 };
 
@@ -130,6 +128,7 @@ Result<Bytes> new_index(const std::optional<TarFile>& old, const Layout& layout,
 
 Result<void> OciArchive::deliver(const std::filesystem::path& layout, const Image& image,
                                  const std::string& tag) {
+  TRY(const StateLock only, lock());
   TRY(const Layout ours, Layout::open(layout));
   TRY(const auto old, old_tar());
   TRY(const Bytes index, new_index(old, ours, image, tag));
@@ -165,23 +164,22 @@ class DockerArchive final : public Archive {
   std::string_view form() const override { return "docker-archive"; }
   Result<void> fetch(const std::string& tag, const std::filesystem::path& layout) override {
     TRY(const TarFile archive, tar());
-    TRY_DO(unpack(archive, tag, layout));
+    TRY(const DockerEntry entry, entry_in(archive, tag));
+    TRY_DO(unpack_docker_image(archive, entry, layout, tag));
     return {};
   }
   Result<void> deliver(const std::filesystem::path& layout, const Image& image,
                        const std::string& tag) override;
 
  private:
-  Result<Image> unpack(const TarFile& archive, const std::string& tag,
-                       const std::filesystem::path& layout) const {
+  Result<DockerEntry> entry_in(const TarFile& archive, const std::string& tag) const {
     TRY(const auto entries, read_docker_entries(archive));
-    TRY(const DockerEntry entry, find_docker_entry(entries, text(name_, ':', tag)));
-    return unpack_docker_image(archive, entry, layout, tag);
+    return find_docker_entry(entries, text(name_, ':', tag));
   }
-  Result<Image> find(const TarFile& archive, const std::string& tag) const override {
-    TRY(const WorkFolder folder, WorkFolder::create(scratch_folder()));
-    TRY_DO(make_layout(folder.path()));
-    return unpack(archive, tag, folder.path());
+  Result<Digest256> config_in(const TarFile& archive, const std::string& tag) const override {
+    TRY(const DockerEntry entry, entry_in(archive, tag));
+    TRY(const Bytes config, archive.read(entry.config, ImageLimits::kJsonBytes));
+    return Digest256::of(config);
   }
   /// The other images of the archive that is replaced, copied into `layout`.
   Result<std::vector<NamedImage>> others(const std::string& tag, const std::filesystem::path& layout) const;
@@ -208,6 +206,7 @@ Result<std::vector<NamedImage>> DockerArchive::others(const std::string& tag,
 
 Result<void> DockerArchive::deliver(const std::filesystem::path& layout, const Image& image,
                                     const std::string& tag) {
+  TRY(const StateLock only, lock());
   TRY(const Layout ours, Layout::open(layout));
   TRY(const WorkFolder folder, WorkFolder::create(scratch_folder()));
   TRY_DO(make_layout(folder.path()));

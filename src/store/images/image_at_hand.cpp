@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "image/layout_writer.h"
+#include "image/scratch_file.h"
 #include "store/images/image_view.h"
 #include "store/train_store.h"
 
@@ -54,6 +55,13 @@ Result<std::unique_ptr<TrainView>> open_image_view(const ImageRef& ref) {
   TRY(const ImageAtHand image, ImageAtHand::reach(ref, scratch_folder()));
   TRY(OptTree opt, image.layout().read_opt(image.image()));
   return std::make_unique<ImageView>(std::move(opt), place_of(ref));
+}
+
+Result<ImageDifferences> compare_with_master(const ImageRef& train, const ImageRef& master,
+                                             const std::vector<std::string>& listed) {
+  TRY(const ImageAtHand image, ImageAtHand::reach(train, scratch_folder()));
+  TRY(const ImageAtHand other, ImageAtHand::reach(master, scratch_folder()));
+  return compare_images(image.layout(), image.image(), other.layout(), other.image(), listed);
 }
 
 }  // namespace trainseal

@@ -3,6 +3,7 @@
 #include <sys/file.h>
 
 #include <cerrno>
+#include <set>
 #include <system_error>
 
 #include "base/text.h"
@@ -10,6 +11,7 @@
 #include "image/layout_writer.h"
 #include "image/reachable.h"
 #include "image/scratch_file.h"
+#include "state/plain_layers.h"
 #include "store/folder_view.h"
 #include "store/images/sealing.h"
 #include "store/staged_state.h"
@@ -57,6 +59,13 @@ Result<std::optional<std::string>> LayoutStore::base_digest() {
   return at_hand->image().config.digest.hex();
 }
 
+Result<std::optional<ImageDifferences>> LayoutStore::compare_with_base(
+    const std::vector<std::string>& listed) {
+  TRY(const ImageAtHand* at_hand, base());
+  TRY(const ImageAtHand train, ImageAtHand::reach({path_, nullptr, tag_}, scratch_folder()));
+  return compare_images(train.layout(), train.image(), at_hand->layout(), at_hand->image(), listed);
+}
+
 Result<std::unique_ptr<TrainView>> LayoutStore::open() {
   if (layout_) return view_of(*layout_, tag_, place_);
   return fail(ErrorCode::store_failed, text("there is no image layout at ", quoted(path_.string())),
@@ -70,13 +79,28 @@ Result<std::unique_ptr<StagedTrain>> LayoutStore::stage() {
 
 Result<void> LayoutStore::commit(SealedTrain train, const JournalCompletion& completion) {
   const auto sealed = train.staged().state_->staging.content();
-  return layout_ ? commit_into_layout(sealed, completion) : commit_new_layout(sealed, completion);
+  return layout_ ? put(sealed, Content::encrypted, completion) : commit_new_layout(sealed, completion);
+}
+
+Result<void> LayoutStore::release(VerifiedTrain train, const JournalCompletion& completion) {
+  TRY(const auto encrypted, open());
+  TRY_DO(stage_top_files(*encrypted, train.staged()));
+  return put(train.staged().state_->staging.content(), Content::plain, completion);
+}
+
+Result<void> LayoutStore::discard(const JournalCompletion& completion) {
+  TRY(const auto released, open());
+  TRY(const auto empty, stage());
+  TRY_DO(empty->add_part(Part::train));
+  TRY_DO(empty->add_part(Part::results));
+  TRY_DO(stage_top_files(*released, *empty));
+  return put(empty->state_->staging.content(), Content::encrypted, completion);
 }
 
 /// The new image's blobs and its base's, as far as they are not there yet, and the new index, in a layout
 /// that is staged.
-Result<void> LayoutStore::commit_into_layout(const std::filesystem::path& train,
-                                             const JournalCompletion& completion) {
+Result<void> LayoutStore::put(const std::filesystem::path& train, Content content,
+                              const JournalCompletion& completion) {
   TRY(const UniqueFd lock, lock_layout(path_));
   TRY(const ImageAtHand* at_hand, base());
   TRY(Staging staging, Staging::create(*state_, path_));
@@ -84,6 +108,8 @@ Result<void> LayoutStore::commit_into_layout(const std::filesystem::path& train,
   TRY_DO(make_layout(staged));
   TRY(const Image image,
       seal_image(at_hand->layout(), at_hand->image(), train, state_->clock(), staged / kBlobFolder));
+  TRY_DO(content == Content::plain ? keep_as_plain(*state_, place_, image)
+                                   : check_no_plaintext(*state_, image));
   for (const ImageLayer& layer : at_hand->image().layers) {
     if (!has_blob(*layout_, layer.blob)) TRY_DO(copy_blob(at_hand->layout(), layer.blob, staged));
   }
@@ -97,10 +123,13 @@ Result<void> LayoutStore::commit_into_layout(const std::filesystem::path& train,
   }
   TRY_DO(replace_file(staged / kIndexFile, index, 0644, ErrorCode::store_failed));
   TRY(auto moves, moves_of(staging, index));
-  return staging.put_in_place(std::move(moves), completion);
+  TRY_DO(staging.put_in_place(std::move(moves), completion));
+  if (content == Content::plain || !left_plaintext_.empty()) return {};
+  TRY(const auto open, PlainLayers(*state_).open_at(place_));
+  return open.empty() ? Result<void>() : PlainLayers(*state_).close(place_);
 }
 
-Result<std::vector<JournalMove>> LayoutStore::moves_of(const Staging& staging, const Bytes& index) const {
+Result<std::vector<JournalMove>> LayoutStore::moves_of(const Staging& staging, const Bytes& index) {
   std::vector<JournalMove> moves;
   const auto blobs = staging.content() / kBlobFolder;
   std::error_code error;
@@ -113,24 +142,42 @@ Result<std::vector<JournalMove>> LayoutStore::moves_of(const Staging& staging, c
   TRY(JournalMove index_move, Staging::moving_in(staging.content() / kIndexFile, path_ / kIndexFile));
   moves.push_back(std::move(index_move));
   TRY(const Layout staged, Layout::open(staging.content()));
-  for (const Descriptor& blob : garbage_after(index, staged)) {
-    TRY(JournalMove move, staging.moving_out(path_ / kBlobFolder / blob.digest.hex()));
+  TRY(const auto garbage, garbage_after(index, staged));
+  for (const std::string& blob : garbage) {
+    TRY(JournalMove move, staging.moving_out(path_ / kBlobFolder / blob));
     moves.push_back(std::move(move));
   }
   return moves;
 }
 
-/// What we made for the image that is replaced, and no image in `index` needs.
-std::vector<Descriptor> LayoutStore::garbage_after(const Bytes& index, const Layout& staged) const {
-  std::vector<Descriptor> garbage;
-  const auto old = layout_->find(tag_);
-  if (!old || !is_sealed_by_us(*old)) return garbage;
+/// The blobs of the image that is replaced which no image in `index` needs: those that we made, and all of
+/// them where the train ran in place, because then they hold plaintext, whoever made them.
+Result<std::vector<std::string>> LayoutStore::garbage_after(const Bytes& index, const Layout& staged) {
+  TRY(const auto plain, PlainLayers(*state_).open_at(place_));
+  std::set<std::string> unwanted;
+  if (const auto old = layout_->find(tag_)) {
+    const auto blobs = !plain.empty()          ? blobs_of(*old)
+                       : is_sealed_by_us(*old) ? sealed_blobs(*old)
+                                               : std::vector<Descriptor>();
+    for (const Descriptor& blob : blobs) unwanted.insert(blob.digest.hex());
+  }
+  for (const PlainImage& image : plain) unwanted.insert(image.blobs.begin(), image.blobs.end());
   const auto needed = reachable_blobs(index, [&](const Descriptor& blob) {
     return has_blob(staged, blob) ? staged.read_blob(blob) : layout_->read_blob(blob);
   });
-  if (!needed) return garbage;
-  for (const Descriptor& blob : sealed_blobs(*old)) {
-    if (!needed->contains(blob.digest.hex())) garbage.push_back(blob);
+  if (!needed) return fail(needed.error());
+
+  std::vector<std::string> garbage;
+  for (const std::string& blob : unwanted) {
+    std::error_code error;
+    if (!needed->contains(blob) && std::filesystem::exists(path_ / kBlobFolder / blob, error))
+      garbage.push_back(blob);
+  }
+  for (const PlainImage& image : plain) {
+    if (!image.blobs.empty() && needed->contains(image.blobs.front()))
+      left_plaintext_.push_back(text("the layer sha256:", image.diff_id,
+                                     ", which holds the train's plaintext, stays in ", quoted(path_.string()),
+                                     ", because another image there needs it: remove that one"));
   }
   return garbage;
 }
@@ -143,6 +190,7 @@ Result<void> LayoutStore::commit_new_layout(const std::filesystem::path& train,
   TRY_DO(make_layout(staged));
   TRY(const Image image,
       seal_image(at_hand->layout(), at_hand->image(), train, state_->clock(), staged / kBlobFolder));
+  TRY_DO(check_no_plaintext(*state_, image));
   TRY_DO(copy_image(at_hand->layout(), at_hand->image(), staged, kBaseTag));
   TRY_DO(name_in_layout(staged, tag_, image.manifest));
   return staging.put_as_new_folder(path_, 0755, completion);

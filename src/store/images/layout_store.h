@@ -12,9 +12,6 @@
 
 namespace trainseal {
 
-/// An image is not decrypted in place (`denied`).
-Result<void> not_in_place(const std::string& place);
-
 /// A train that is the image `tag` of an OCI layout.
 class LayoutStore final : public TrainStore {
  public:
@@ -31,19 +28,23 @@ class LayoutStore final : public TrainStore {
   const std::string& place() const override { return place_; }
   std::string_view form() const override { return "oci"; }
   Result<std::optional<std::string>> base_digest() override;
+  Result<std::optional<ImageDifferences>> compare_with_base(const std::vector<std::string>& listed) override;
   Result<std::unique_ptr<TrainView>> open() override;
   Result<std::unique_ptr<StagedTrain>> stage() override;
-  Result<void> release(VerifiedTrain, const JournalCompletion&) override { return not_in_place(place_); }
+  Result<void> release(VerifiedTrain train, const JournalCompletion& completion) override;
   Result<void> commit(SealedTrain train, const JournalCompletion& completion) override;
-  Result<void> discard(const JournalCompletion&) override { return not_in_place(place_); }
+  Result<void> discard(const JournalCompletion& completion) override;
+  std::vector<std::string> left_plaintext() const override { return left_plaintext_; }
 
  private:
   /// The base, found once: what `base_digest` has told is what is built on.
   Result<ImageAtHand*> base();
-  Result<void> commit_into_layout(const std::filesystem::path& train, const JournalCompletion& completion);
+  enum class Content : std::uint8_t { encrypted, plain };
+  /// Makes the train in the folder `train` the image of the tag.
+  Result<void> put(const std::filesystem::path& train, Content content, const JournalCompletion& completion);
   Result<void> commit_new_layout(const std::filesystem::path& train, const JournalCompletion& completion);
-  Result<std::vector<JournalMove>> moves_of(const Staging& staging, const Bytes& index) const;
-  std::vector<Descriptor> garbage_after(const Bytes& index, const Layout& staged) const;
+  Result<std::vector<JournalMove>> moves_of(const Staging& staging, const Bytes& index);
+  Result<std::vector<std::string>> garbage_after(const Bytes& index, const Layout& staged);
 
   const StateFolder* state_;
   std::filesystem::path path_;
@@ -52,6 +53,7 @@ class LayoutStore final : public TrainStore {
   std::string place_;
   ImageRef base_ref_;
   std::optional<ImageAtHand> base_;
+  std::vector<std::string> left_plaintext_;
 };
 
 Result<std::unique_ptr<TrainStore>> open_layout_store(const StateFolder& state, const ImageRef& train,

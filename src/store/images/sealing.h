@@ -5,6 +5,9 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "image/layout.h"
+#include "state/state_folder.h"
+#include "store/staged_train.h"
+#include "store/train_view.h"
 
 namespace trainseal {
 
@@ -13,6 +16,14 @@ namespace trainseal {
 /// blobs are. `base_mismatch` if the image were anything else than that.
 Result<Image> seal_image(const Layout& layout, const Image& base, const std::filesystem::path& train,
                          const Clock& clock, const std::filesystem::path& to);
+
+/// Stages the files beside the parts as `train` has them.
+Result<void> stage_top_files(TrainView& train, StagedTrain& staged);
+
+/// Keeps that `image` holds plaintext (`state/plain_layers.h`), before anybody sees it.
+Result<void> keep_as_plain(const StateFolder& state, const std::string& place, const Image& image);
+/// `base_mismatch` if one of the image's layers was ever known to hold plaintext.
+Result<void> check_no_plaintext(const StateFolder& state, const Image& image);
 
 /// The blobs of `image` that `seal_image` wrote.
 std::vector<Descriptor> sealed_blobs(const Image& image);

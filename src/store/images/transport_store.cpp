@@ -1,10 +1,11 @@
 #include "store/images/transport_store.h"
 
-#include <cstdio>
+#include <set>
 
 #include "base/text.h"
 #include "image/layout_writer.h"
 #include "image/scratch_file.h"
+#include "state/plain_layers.h"
 #include "store/images/layout_store.h"
 #include "store/images/sealing.h"
 #include "store/staged_state.h"
@@ -58,10 +59,21 @@ Result<std::optional<std::string>> TransportStore::base_digest() {
   return at_hand->image().config.digest.hex();
 }
 
+Result<std::optional<ImageDifferences>> TransportStore::compare_with_base(
+    const std::vector<std::string>& listed) {
+  TRY(const ImageAtHand* at_hand, base());
+  TRY(const auto* layout, work());
+  TRY(Layout opened, Layout::open(*layout));
+  TRY(const ImageAtHand train, ImageAtHand::in(std::move(opened), tag_));
+  return compare_images(train.layout(), train.image(), at_hand->layout(), at_hand->image(), listed);
+}
+
 Result<std::unique_ptr<TrainView>> TransportStore::open() {
   TRY(const auto* layout, work());
   TRY_DO(transport_->fetch(tag_, *layout));
   TRY(const Layout opened, Layout::open(*layout));
+  TRY(const Image image, opened.find(tag_));
+  opened_ = image.config.digest;
   return view_of(opened, tag_, place_);
 }
 
@@ -70,27 +82,92 @@ Result<std::unique_ptr<StagedTrain>> TransportStore::stage() {
   return StagedTrain::create(*state_, outbox_.folder());
 }
 
-Result<void> TransportStore::release(VerifiedTrain, const JournalCompletion&) { return not_in_place(place_); }
-Result<void> TransportStore::discard(const JournalCompletion&) { return not_in_place(place_); }
+Result<Image> TransportStore::lay_out(const std::filesystem::path& train,
+                                      const std::filesystem::path& layout) {
+  TRY(const ImageAtHand* at_hand, base());
+  TRY_DO(make_layout(layout));
+  TRY_DO(copy_image(at_hand->layout(), at_hand->image(), layout, kBaseTag,
+                    base_ref_.transport != nullptr ? BlobCopy::link : BlobCopy::copy));
+  TRY(Image image,
+      seal_image(at_hand->layout(), at_hand->image(), train, state_->clock(), layout / kBlobFolder));
+  TRY_DO(name_in_layout(layout, tag_, image.manifest));
+  return image;
+}
 
 Result<void> TransportStore::commit(SealedTrain train, const JournalCompletion& completion) {
-  TRY(const ImageAtHand* at_hand, base());
   TRY(Staging staging, Staging::create(*state_, outbox_.folder()));
   const auto kept = staging.content() / "kept";
-  const auto layout = layout_in(kept);
   TRY_DO(make_private_folder(kept));
-  TRY_DO(make_private_folder(layout));
-  TRY_DO(make_layout(layout));
-  TRY_DO(copy_image(at_hand->layout(), at_hand->image(), layout, kBaseTag));
-  TRY(const Image image,
-      seal_image(at_hand->layout(), at_hand->image(), train.staged().state_->staging.content(),
-                 state_->clock(), layout / kBlobFolder));
-  TRY_DO(name_in_layout(layout, tag_, image.manifest));
+  TRY_DO(make_private_folder(layout_in(kept)));
+  TRY(const Image image, lay_out(train.staged().state_->staging.content(), layout_in(kept)));
+  TRY_DO(check_no_plaintext(*state_, image));
   TRY_DO(Outbox::describe(kept, {place_, image.config.digest.hex(), state_->clock().timestamp()}));
   TRY(JournalMove move, Staging::moving_in(kept, outbox_.folder_of(place_)));
   TRY_DO(staging.put_in_place({std::move(move)}, completion));
   TRY_DO(deliver_kept());
   return {};
+}
+
+/// Applies what the state is to know, without a change of files.
+Result<void> TransportStore::complete(const JournalCompletion& completion) {
+  TRY(Staging nothing, Staging::create(*state_, outbox_.folder()));
+  return nothing.put_in_place({}, completion);
+}
+
+/// Known first, then done: a kill in between leaves the train as it came, and a record that says more.
+Result<void> TransportStore::release(VerifiedTrain train, const JournalCompletion& completion) {
+  if (!transport_->may_hold_plaintext()) {
+    return fail(ErrorCode::denied,
+                text(place_, " cannot be decrypted in place: others could fetch the plaintext"),
+                "give --out DIR, a new folder for the plaintext");
+  }
+  TRY(const Layout fetched, Layout::open(work_->path()));
+  TRY(const auto encrypted, view_of(fetched, tag_, place_));
+  TRY_DO(stage_top_files(*encrypted, train.staged()));
+  TRY(const WorkFolder plain, WorkFolder::create(outbox_.folder()));
+  TRY(const Image image, lay_out(train.staged().state_->staging.content(), plain.path()));
+  TRY_DO(keep_as_plain(*state_, place_, image));
+  TRY_DO(complete(completion));
+  auto delivered = transport_->deliver(plain.path(), image, tag_);
+  if (delivered) return {};
+  JournalCompletion undo;
+  if (completion.put_record)
+    undo.remove_record = {completion.put_record->station, completion.put_record->place};
+  TRY_DO(complete(undo));
+  return delivered;
+}
+
+Result<void> TransportStore::discard(const JournalCompletion& completion) {
+  TRY(const auto released, open());
+  TRY(const auto empty, stage());
+  TRY_DO(empty->add_part(Part::train));
+  TRY_DO(empty->add_part(Part::results));
+  TRY_DO(stage_top_files(*released, *empty));
+  TRY(const WorkFolder emptied, WorkFolder::create(outbox_.folder()));
+  TRY(const Image image, lay_out(empty->state_->staging.content(), emptied.path()));
+  TRY_DO(check_no_plaintext(*state_, image));
+  TRY_DO(transport_->deliver(emptied.path(), image, tag_));
+  TRY_DO(remove_plaintext(image.config.digest));
+  return complete(completion);
+}
+
+/// What held plaintext and is replaced now: the image that we made, and the one that the run made of it.
+Result<void> TransportStore::remove_plaintext(const Digest256& now) {
+  const PlainLayers layers(*state_);
+  TRY(const auto plain, layers.open_at(place_));
+  if (plain.empty()) return {};
+  std::set<std::string> digests;
+  for (const PlainImage& image : plain) digests.insert(image.config_digest);
+  if (opened_) digests.insert(opened_->hex());
+  digests.erase(now.hex());  // a run before this one may have delivered it
+  for (const std::string& digest : digests) {
+    TRY(const Digest256 config, Digest256::parse_hex(digest));
+    if (const auto removed = transport_->remove(config); !removed)
+      left_plaintext_.push_back(
+          text("the image sha256:", digest, " of ", place_,
+               ", which holds plaintext, could not be removed: ", removed.error().what));
+  }
+  return left_plaintext_.empty() ? layers.close(place_) : Result<void>();
 }
 
 Result<bool> TransportStore::deliver_kept() {
@@ -115,6 +192,7 @@ Result<bool> TransportStore::deliver_kept() {
     return fail(std::move(error));
   }
   TRY_DO(drop_kept());
+  TRY_DO(remove_plaintext(image.config.digest));
   return true;
 }
 
@@ -134,12 +212,6 @@ Result<std::unique_ptr<TrainStore>> open_image_store(const StateFolder& state, c
   const ImageRef own_base{train.layout, train.transport, kBaseTag};
   if (train.transport == nullptr) return open_layout_store(state, train, base.value_or(own_base));
   return std::make_unique<TransportStore>(state, train.transport, train.tag, base.value_or(own_base));
-}
-
-Result<void> not_in_place(const std::string& place) {
-  return fail(ErrorCode::denied,
-              text(place, " cannot be decrypted in place: an image could be pushed with plaintext in it"),
-              "give --out DIR, a new folder for the plaintext");
 }
 
 }  // namespace trainseal

@@ -28,18 +28,25 @@ class TransportStore final : public TrainStore {
   const std::string& place() const override { return place_; }
   std::string_view form() const override { return transport_->form(); }
   Result<std::optional<std::string>> base_digest() override;
+  Result<std::optional<ImageDifferences>> compare_with_base(const std::vector<std::string>& listed) override;
   Result<std::unique_ptr<TrainView>> open() override;
   Result<std::unique_ptr<StagedTrain>> stage() override;
   Result<void> release(VerifiedTrain train, const JournalCompletion& completion) override;
   Result<void> commit(SealedTrain train, const JournalCompletion& completion) override;
   Result<void> discard(const JournalCompletion& completion) override;
   Result<bool> deliver_kept() override;
+  std::vector<std::string> left_plaintext() const override { return left_plaintext_; }
 
  private:
   /// The private layout that images are fetched into.
   Result<const std::filesystem::path*> work();
   Result<ImageAtHand*> base();
   Result<void> drop_kept();
+  /// The image of the train in the folder `train` on the base, in a layout made in the folder `layout`.
+  Result<Image> lay_out(const std::filesystem::path& train, const std::filesystem::path& layout);
+  Result<void> complete(const JournalCompletion& completion);
+  /// `now`: the config of the image that has taken their place.
+  Result<void> remove_plaintext(const Digest256& now);
 
   const StateFolder* state_;
   Outbox outbox_;
@@ -48,6 +55,8 @@ class TransportStore final : public TrainStore {
   std::string place_;
   ImageRef base_ref_;
   std::optional<WorkFolder> work_;
+  std::optional<Digest256> opened_;  ///< the config of the image that was opened
+  std::vector<std::string> left_plaintext_;
   std::optional<ImageAtHand> base_;  ///< in the work folder, if it lies in the same place as the train
 };
 

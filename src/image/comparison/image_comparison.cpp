@@ -1,0 +1,166 @@
+#include "image/comparison/image_comparison.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.h"
+#include "image/comparison/root_tree.h"
+#include "image/image_json.h"
+
+namespace trainseal {
+namespace {
+
+using Type = ImageJson::value_t;
+
+/// A train's own; the reference exempts the same, but by the beginnings of names.
+constexpr std::array<std::string_view, 5> kOfTheTrain = {
+    "opt/pht_results", "opt/pht_train", "opt/train_config.json", "opt/train_config.json.dsse",
+    "opt/user_sym_key.key"};
+constexpr std::array kSettings = {"Env",     "Entrypoint",  "User",  "WorkingDir",
+                                  "Volumes", "Healthcheck", "Shell", "OnBuild"};
+constexpr std::string_view kTrainFolder = "/opt/pht_train/";
+
+bool is_of_the_train(std::string_view path) {
+  return std::ranges::any_of(kOfTheTrain, [&](std::string_view own) {
+    return path == own || (path.starts_with(own) && path[own.size()] == '/');
+  });
+}
+
+Result<RootTree> read_root(const Layout& layout, const Image& image) {
+  RootTree tree;
+  TRY_DO(layout.for_each_layer(
+      image, [&](LayerReader& reader, const std::string& name) { return tree.apply(reader, name); }));
+  return tree;
+}
+
+std::string_view name_of(MemberKind kind) {
+  switch (kind) {
+    case MemberKind::file:
+    case MemberKind::hard_link:
+      return "a file";
+    case MemberKind::folder:
+      return "a folder";
+    case MemberKind::symlink:
+      return "a link";
+    case MemberKind::special:
+      break;
+  }
+  return "a device or a pipe";
+}
+
+std::string octal(unsigned mode) {
+  std::string digits;
+  for (int shift = 9; shift >= 0; shift -= 3) digits += static_cast<char>('0' + ((mode >> shift) & 7U));
+  return digits;
+}
+
+/// How `entry` differs from what the master has; "" if it does not.
+std::string difference(const RootEntry& entry, const RootEntry& master) {
+  const MemberFacts& is = entry.facts;
+  const MemberFacts& was = master.facts;
+  if (entry.kind != master.kind)
+    return text("is ", name_of(entry.kind), " instead of ", name_of(master.kind));
+  if (entry.size != master.size || entry.content != master.content) return "has another content";
+  if (entry.target != master.target) return text("leads to ", entry.target, " instead of ", master.target);
+  // What nobody has written has the modes that an engine gives it.
+  if (entry.implied || master.implied) return {};
+  if (entry.kind != MemberKind::symlink && is.mode != was.mode)
+    return text("has mode ", octal(is.mode), " instead of ", octal(was.mode));
+  if (is.uid != was.uid || is.gid != was.gid)
+    return text("belongs to ", is.uid, ':', is.gid, " instead of ", was.uid, ':', was.gid);
+  if (is.device != was.device) return "is another device";
+  return is.attributes == was.attributes ? std::string() : "has other extended attributes";
+}
+
+class FileSystems {
+ public:
+  explicit FileSystems(ImageDifferences& found) : found_(found) {}
+
+  void compare(const RootTree::Entries& image, const RootTree::Entries& master) {
+    auto here = image.begin();
+    auto there = master.begin();
+    while (here != image.end() || there != master.end()) {
+      if (there == master.end() || (here != image.end() && here->first < there->first)) {
+        // A folder that only the train's own files imply is none of the master's.
+        if (!here->second.implied) add(here->first, "is not in the master");
+        ++here;
+      } else if (here == image.end() || there->first < here->first) {
+        if (!there->second.implied) add(there->first, "is missing");
+        ++there;
+      } else {
+        add(here->first, difference(here->second, there->second));
+        ++here;
+        ++there;
+      }
+    }
+  }
+
+ private:
+  void add(const std::string& path, const std::string& how) {
+    if (how.empty() || is_of_the_train(path)) return;
+    if (++found_.path_count <= ImageDifferences::kMost) found_.paths.push_back(text('/', path, ' ', how));
+  }
+
+  ImageDifferences& found_;
+};
+
+/// A setting of the image; null, and what means the same, is null.
+ImageJson setting(const ImageJson& config, const char* name) {
+  const auto found = config.find(name);
+  if (found == config.end() || found->is_null()) return nullptr;
+  const bool is_nothing =
+      (found->is_string() && found->get<std::string>().empty()) || (found->is_structured() && found->empty());
+  return is_nothing ? ImageJson(nullptr) : *found;
+}
+
+/// Whether the command runs nothing but the train's listed files, with one program of the image at most.
+bool names_only_listed(const ImageJson& command, const std::vector<std::string>& listed) {
+  if (!command.is_array()) return false;
+  std::size_t files = 0;
+  for (std::size_t i = 0; i < command.size(); ++i) {
+    if (!command[i].is_string()) return false;
+    const std::string word = command[i].get<std::string>();
+    const bool is_listed = word.starts_with(kTrainFolder) &&
+                           std::ranges::find(listed, word.substr(kTrainFolder.size())) != listed.end();
+    if (is_listed) ++files;
+    if (!is_listed && (i > 0 || word.starts_with("/opt/"))) return false;
+  }
+  return files > 0;
+}
+
+Result<void> compare_settings(const Image& image, const Image& master, const std::vector<std::string>& listed,
+                              ImageDifferences& found) {
+  TRY(const auto image_json, parse_image_json(image.config_json, "the image's config"));
+  TRY(const auto master_json, parse_image_json(master.config_json, "the master's config"));
+  const ImageJson none = ImageJson::object();
+  const ImageJson* is = find_member(image_json, "config", Type::object);
+  const ImageJson* was = find_member(master_json, "config", Type::object);
+  if (is == nullptr) is = &none;
+  if (was == nullptr) was = &none;
+  for (const char* name : kSettings) {
+    const ImageJson here = setting(*is, name);
+    const ImageJson there = setting(*was, name);
+    if (here != there)
+      found.settings.push_back(
+          text(name, " is ", write_image_json(here), " instead of ", write_image_json(there)));
+  }
+  const ImageJson command = setting(*is, "Cmd");
+  if (command != setting(*was, "Cmd") && !names_only_listed(command, listed))
+    found.settings.push_back(text("Cmd is ", write_image_json(command),
+                                  ", which is not the master's and names more than listed files"));
+  return {};
+}
+
+}  // namespace
+
+Result<ImageDifferences> compare_images(const Layout& layout, const Image& image, const Layout& master_layout,
+                                        const Image& master, const std::vector<std::string>& listed) {
+  ImageDifferences found;
+  TRY(const RootTree here, read_root(layout, image));
+  TRY(const RootTree there, read_root(master_layout, master));
+  FileSystems(found).compare(here.entries(), there.entries());
+  TRY_DO(compare_settings(image, master, listed, found));
+  return found;
+}
+
+}  // namespace trainseal
