@@ -70,8 +70,7 @@ class Kills:
 
     def kill_at_each(self, station, arguments, check, target=None):
         """`target`: a folder that the command makes."""
-        before = {folder: scratch.copy(folder, self.trip.home / f"before-{name}")
-                  for name, folder in (("home", station.home), ("out", self.out))}
+        before = {folder: scratch.copy(folder, self.fresh("before") / "copy") for folder in (station.home, self.out) if folder.exists()}
         kills = 0
         for answered in (False, True):
             for number in range(1, MOST_REQUESTS, self.every):
@@ -121,6 +120,46 @@ class Kills:
 
 
 class Podman(Kills, TrainsealTest):
+    def test_pre_run_and_post_run_in_place(self):
+        """The image with plaintext is known before the engine has it: whatever was killed, nothing of it is left in the end."""
+        self.restore(self.old)
+        self.assert_done(self.trip.stations[0].run("discard", self.out))
+        station = self.trip.party(self.trip.train.station(0), self.place)
+        pre_run, post_run = (["pre-run", self.place.name()], ["post-run", self.place.name()])
+        released = self.trip.home / "is-released"
+
+        def is_released(label):
+            scratch.remove(released)
+            opt = self.engine.take(self.trip.home, f"released-{label}").unpack(released.name)
+            return scratch.contents(opt / "pht_train") == scratch.contents(self.trip.train.files)
+
+        def check(label):
+            self.assert_done(station.run(*pre_run))
+            self.assertTrue(is_released(label), "the rerun has not released the train")
+            self.assert_done(station.run(*post_run))
+            self.look_sealed(label, station)
+
+        self.kill_at_each(station, pre_run, check)
+        self.restore(self.old)
+        scratch.remove(station.home)
+        station = self.trip.party(self.trip.train.station(0), self.place)
+        self.assert_done(station.run(*pre_run))
+        self.old = self.remember()
+        self.saved = self.engine.call("GET", f"/v1.41/images/{self.old[0]}/get")[1]
+
+        def check_sealing(label):
+            self.assert_done(station.run(*post_run))
+            self.look_sealed(f"sealing-{label}", station)
+
+        self.kill_at_each(station, post_run, check_sealing)
+
+    def look_sealed(self, label, station):
+        nothing = self.trip.home / "nothing"
+        nothing.mkdir(exist_ok=True)
+        self.trip.look(self.place, 1, nothing, label)
+        for folder in (station.home, self.engine.home):
+            self.assertEqual(pieces_anywhere(folder, self.trip.marked), [])
+
     def make_place(self):
         self.engine = servers.podman()
         self.addCleanup(self.engine.clear)
@@ -134,7 +173,11 @@ class Podman(Kills, TrainsealTest):
     def remember(self):
         return self.engine.id_of("latest"), self.engine.id_of("base")
 
+    saved = None  # the archive of an image that post-run removes
+
     def restore(self, old):
+        if self.saved and old[0] not in self.engine.ids():
+            self.assertEqual(self.engine.call("POST", "/v1.41/images/load?quiet=1", self.saved, "application/x-tar")[0], 200)
         for tag, image in zip(("latest", "base"), old):
             self.assertEqual(self.engine.call("POST", f"/v1.41/images/{image}/tag?repo={self.engine.repository}&tag={tag}")[0], 201)
         for image in self.engine.ids():

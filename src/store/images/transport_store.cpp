@@ -191,8 +191,9 @@ Result<bool> TransportStore::deliver_kept() {
         error.hint);
     return fail(std::move(error));
   }
-  TRY_DO(drop_kept());
+  // What is kept goes last: until then the next post-run comes here again.
   TRY_DO(remove_plaintext(image.config.digest));
+  TRY_DO(drop_kept());
   return true;
 }
 
