@@ -99,7 +99,7 @@ Result<EngineImage> read_image(const EngineJson& json) {
   if (!id) return odd_image("it has no id");
   const EngineJson& layers = member(member(json, "RootFS"), "Layers");
   if (!layers.is_array()) return odd_image("it has no layers");
-  EngineImage image{text("sha256:", id->hex()), std::nullopt, {}, 0};
+  EngineImage image{text("sha256:", id->hex()), std::nullopt, {}, 0, {}};
   if (!is_id_of_manifest(json)) image.config_digest = *id;
   for (const EngineJson& layer : layers) {
     const auto diff_id = parse_digest(layer);
@@ -108,6 +108,10 @@ Result<EngineImage> read_image(const EngineJson& json) {
   }
   const EngineJson& size = member(json, "Size");
   if (size.is_number_unsigned()) image.size = size.get<std::uint64_t>();
+  const EngineJson& names = member(json, "RepoTags");
+  for (const EngineJson& name : names) {
+    if (names.is_array() && name.is_string()) image.names.push_back(name.get<std::string>());
+  }
   return image;
 }
 

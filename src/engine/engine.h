@@ -19,6 +19,7 @@ struct EngineImage {
   std::optional<Digest256> config_digest;  ///< none where the engine names images by something else
   std::vector<Digest256> diff_ids;         ///< lowest first
   std::uint64_t size;                      ///< bytes, unpacked, as the engine has counted them
+  std::vector<std::string> names;          ///< NAME:TAG, as the engine completes them
 };
 
 /// A container engine with Docker's API, be it Docker's or podman's. Nothing that it says is trusted: answers
@@ -29,6 +30,8 @@ class Engine {
   /// Agrees with the engine on a version of the API: its newest, but none newer than ours.
   static Result<Engine> connect(const EngineSettings& settings);
 
+  /// The version of the API that both speak, "1.41".
+  const std::string& version() const { return version_; }
   /// The image that has the name or id; none if there is none.
   Result<std::optional<EngineImage>> find(const std::string& name) const;
   /// Writes the image's archive, as `docker save` does, to the open file `fd`. `no_space` if it is more than
@@ -38,7 +41,8 @@ class Engine {
   Result<void> load(const std::filesystem::path& archive) const;
   /// Gives an image the name `repository`:`tag`, which another one may have had.
   Result<void> tag(const std::string& id, const std::string& repository, const std::string& tag) const;
-  /// Removes an image that has no name, and those below it that nothing else needs.
+  /// Removes an image that has no name, and those below it that nothing else needs. An engine that has a
+  /// container of it refuses.
   Result<void> remove(const std::string& id) const;
 
  private:
@@ -47,7 +51,7 @@ class Engine {
   Result<void> load_once(const std::filesystem::path& archive) const;
 
   HttpClient client_;
-  std::string version_;  ///< "1.41"
+  std::string version_;
 };
 
 }  // namespace trainseal

@@ -19,7 +19,6 @@
 namespace trainseal {
 namespace {
 
-constexpr std::string_view kBaseTag = "base";
 constexpr std::string_view kArchiveHint =
     "The engine is not to be trusted: look what listens there, then try again. Nothing was changed.";
 
@@ -153,7 +152,7 @@ Result<void> EngineTransport::deliver(const std::filesystem::path& layout, const
   const auto base = ours.find(kBaseTag);
   if (!old_base && base && tag != kBaseTag) {
     TRY(const std::string base_id, give(*engine, layout, *base));
-    TRY_DO(engine->tag(base_id, repository_, std::string(kBaseTag)));
+    TRY_DO(engine->tag(base_id, repository_, kBaseTag));
   }
   TRY(const std::string id, give(*engine, layout, image));
   TRY_DO(engine->tag(id, repository_, tag));
@@ -165,8 +164,13 @@ Result<void> EngineTransport::deliver(const std::filesystem::path& layout, const
 
 Result<void> EngineTransport::remove(const Digest256& config_digest) {
   TRY(const Engine* engine, this->engine());
-  TRY(const auto there, engine->find(id_of(config_digest)));
-  return there ? engine->remove(there->id) : Result<void>();
+  TRY(const auto found, engine->find(id_of(config_digest)));
+  if (!found) return {};
+  // Docker would take the last name away, and keep the image where a container needs it.
+  if (found->names.empty()) return engine->remove(found->id);
+  return fail(ErrorCode::engine_failed,
+              text("the container engine still names the image ", listed(found->names)),
+              text("remove it there: docker rmi ", found->names.front()));
 }
 
 }  // namespace

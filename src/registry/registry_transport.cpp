@@ -19,8 +19,6 @@
 namespace trainseal {
 namespace {
 
-constexpr std::string_view kBaseTag = "base";
-
 /// The folder below a private layout in which skopeo runs; it goes with this object.
 class SkopeoFolder {
  public:

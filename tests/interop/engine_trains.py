@@ -6,6 +6,7 @@ import unittest
 from support import scratch, servers
 from support.case import TrainsealTest
 from support.image_journey import ImageJourney, pieces_anywhere
+from support.images import FORMS
 
 FIVE = [2048, 3072, 2048, 3072, 2048]
 
@@ -69,6 +70,12 @@ class EngineJourneys(Journeys):
         self.assert_done(trip.station(0, self.where).run("verify", f"{self.where.repository}:latest"))
         self.assert_done(trip.station(0, self.where).run("verify", self.where.repository))
         self.assert_done(trip.station(0, self.where).run("verify", f"docker.io/{self.where.repository}"))
+
+    def test_the_doctor_looks_at_it(self):
+        station = ImageJourney(self, [2048]).station(0, self.place())
+        checks = self.assert_done(station.run("doctor")).report["checks"]
+        self.assertIn(("engine", "ok"), [(check["name"], check["state"]) for check in checks])
+        self.assert_hint(station.run("doctor", env={"DOCKER_HOST": "unix:///nowhere/x"}), "engine_failed", "DOCKER_HOST")
 
     def test_the_engine_in_the_settings(self):
         trip = self.begin()
@@ -212,6 +219,62 @@ class ClosedRegistry(PlaceTest):
         self.assert_hint(outcome, "registry_failed", "skopeo login")
         self.assertNotIn("wrong password", str(outcome))
         self.assertEqual(scratch.contents(self.where.data), before)
+
+
+class FilePlace:
+    """A layout or an archive, as a place like the others."""
+
+    environment, settings = {}, {}
+
+    def __init__(self, images):
+        self.images = images
+        self.name, self.home = images.name, images.place
+
+    def take(self, home, name):
+        return self.images.as_layout()
+
+
+class Across(PlaceTest):
+    """From an engine to a registry, a layout, an archive, and an engine again."""
+
+    def test_five_stations(self):
+        registry, engine = servers.Registry(), servers.podman()
+        self.addCleanup(registry.remove)
+        self.addCleanup(engine.clear)
+        trip = ImageJourney(self, FIVE).begin(engine)
+        registry.put(trip.base, "base")
+        layout, archive = (FilePlace(FORMS[form](trip.home, name)) for form, name in (("oci", "fourth"), ("docker-archive", "fifth")))
+        trip.visit(engine, 0, to=registry)
+        trip.visit(registry, 1, to=layout)
+        trip.visit(layout, 2, to=archive)
+        engine.clear()
+        trip.visit(archive, 3, to=engine)
+        trip.visit(engine, 4)
+        trip.open(engine)
+
+
+class Memory(PlaceTest):
+    """A result that is larger than the memory that a command may have."""
+
+    def check(self, where):
+        size = int(os.environ.get("TRAINSEAL_RESULT_MIB", "200"))
+        trip = ImageJourney(self, [2048, 2048]).begin(where)
+        out = trip.release(where, 0)
+        with open(out / "pht_results" / "large", "wb") as file:
+            file.truncate(size << 20)  # a file with holes is read as zeros, and is as large once encrypted
+        peaks = [trip.station(0, where).peak("post-run", where.name(), "--results", out, "--wipe"),
+                 trip.station(1, where).peak("pre-run", where.name(), "--out", trip.home / "next")]
+        print(f"{size} MiB of results: post-run and pre-run took {peaks} KiB at most")
+        self.assertLess(max(peaks), 96 << 10)
+
+    def test_podman(self):
+        self.addCleanup(servers.podman().clear)
+        self.check(servers.podman())
+
+    def test_registry(self):
+        registry = servers.Registry()
+        self.addCleanup(registry.remove)
+        self.check(registry)
 
 
 if __name__ == "__main__":

@@ -355,11 +355,11 @@ class Memory(TrainsealTest):
         self.assert_done(train.propose())
         self.assert_done(train.builder().run("build", train.home / "proposal.json", "--files", train.files, "--to", images.name()))
         first = train.station(0)
-        self.peak(first, "pre-run", images.name(), "--out", train.home / "out")
+        first.peak("pre-run", images.name(), "--out", train.home / "out")
         with open(train.home / "out" / "pht_results" / "large", "wb") as file:
             file.truncate(self.MIB << 20)  # a file with holes is read as zeros, and is as large once encrypted
-        peaks = [self.peak(first, "post-run", images.name(), "--results", train.home / "out", "--wipe"),
-                 self.peak(train.station(1), "pre-run", images.name(), "--out", train.home / "next")]
+        peaks = [first.peak("post-run", images.name(), "--results", train.home / "out", "--wipe"),
+                 train.station(1).peak("pre-run", images.name(), "--out", train.home / "next")]
         print(f"{form}: {self.MIB} MiB of results: post-run and pre-run took {peaks} KiB at most")
         self.assertLess(max(peaks), self.MOST_KIB)
 
@@ -371,17 +371,6 @@ class Memory(TrainsealTest):
 
     def test_docker_archive(self):
         self.measure("docker-archive")
-
-    def peak(self, party, *arguments):
-        """Runs the command; its largest resident set in KiB."""
-        command = [PROGRAM, *map(str, arguments)]
-        process = subprocess.Popen(command, env=party.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        said = process.stderr.read()
-        process.stderr.close()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        self.assertEqual(process.returncode, 0, said)
-        return usage.ru_maxrss
 
 
 class ReferenceTrains(TrainsealTest):

@@ -74,7 +74,7 @@ class ImageJourney:
         images = place.take(self.home, f"taken-{label}")
         opt = images.unpack(f"unpacked-{label}")
         self.test.assertEqual((opt / "tool").read_text(), "kept")
-        self.test.assertFalse((opt / "pht_results" / "stale").exists())
+        self.test.assertEqual((opt / "pht_results" / "stale").exists(), (results or opt / "none").joinpath("stale").exists())
         self.train.train = scratch.copy(opt, self.home / f"stage-{label}")
         (self.train.train / "tool").unlink()
         self.train.judge(completed, results)

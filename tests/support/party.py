@@ -166,6 +166,18 @@ class Party:
         enter = self.token.enter if self.token is not None else ()
         return run(arguments, {**self.env, **(env or {})}, enter=enter, **options)
 
+    def peak(self, *arguments):
+        """Runs the command; its largest resident set in KiB."""
+        process = subprocess.Popen([PROGRAM, *map(str, arguments)], env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE)
+        said = process.stderr.read()
+        process.stderr.close()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            raise AssertionError(said)
+        return usage.ru_maxrss
+
     def export_key(self, pem_file, uri=None):
         """Writes the public key as PEM text; returns the path."""
         outcome = self.run("key", "export", *(["--key", uri] if uri else []), json_report=False)

@@ -11,6 +11,7 @@
 #include "cli/output/passport_report.h"
 #include "cli/output/text_layout.h"
 #include "cli/output/token_report.h"
+#include "engine/engine.h"
 #include "state/backup.h"
 
 namespace trainseal::cli {
@@ -157,6 +158,14 @@ void check_tokens(Checkup& checkup, const Context& context, const Configuration&
   for (const auto& key : *keys) check_key(checkup, context, tokens, **module, key);
 }
 
+/// An engine that somebody has named.
+void check_engine(Checkup& checkup, const Configuration& configuration) {
+  if (!configuration.engine.host) return;
+  const auto engine = Engine::connect(configuration.engine);
+  if (!engine) return checkup.problem("engine", engine.error());
+  checkup.well("engine", text(*configuration.engine.host, " answers, API ", engine->version()));
+}
+
 }  // namespace
 
 void check_installation(Checkup& checkup, Context& context, const Configuration& configuration,
@@ -168,6 +177,7 @@ void check_installation(Checkup& checkup, Context& context, const Configuration&
   const auto no_state = StateFolder::none(context.clock());
   TokenAccess tokens(context, configuration, state ? *state : no_state);
   check_tokens(checkup, context, configuration, state.has_value(), opened != nullptr ? *opened : tokens);
+  check_engine(checkup, configuration);
 }
 
 }  // namespace trainseal::cli
