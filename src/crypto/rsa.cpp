@@ -95,18 +95,48 @@ openssl::Pkey rsa_key(const BIGNUM* modulus, const BIGNUM* exponent) {
   return openssl::Pkey(pkey);
 }
 
-Bytes spki_of(const EVP_PKEY* pkey) {
-  unsigned char* der = nullptr;
-  const int der_bytes = i2d_PUBKEY(pkey, &der);
-  must(der_bytes > 0);
-  Bytes spki(der, der + der_bytes);
-  OPENSSL_free(der);
-  return spki;
+Bytes big_endian(const BIGNUM* number) {
+  Bytes bytes(static_cast<std::size_t>(BN_num_bytes(number)));
+  BN_bn2bin(number, bytes.data());
+  return bytes;
 }
 
-std::string pem_of(const EVP_PKEY* pkey) {
+/// A DER value of `tag` that holds `parts`, of less than 64 KiB.
+Bytes der_value(std::uint8_t tag, std::initializer_list<ByteView> parts) {
+  std::size_t size = 0;
+  for (const ByteView part : parts) size += part.size();
+  Bytes der = {tag};
+  if (size >= 256)
+    der.push_back(0x82);
+  else if (size >= 128)
+    der.push_back(0x81);
+  if (size >= 256) der.push_back(static_cast<std::uint8_t>(size >> 8));
+  der.push_back(static_cast<std::uint8_t>(size));
+  for (const ByteView part : parts) der.insert(der.end(), part.begin(), part.end());
+  return der;
+}
+
+Bytes der_integer(const Bytes& positive) {
+  constexpr std::array<std::uint8_t, 1> kSign = {0};
+  const bool looks_negative = (positive.front() & 0x80) != 0;
+  return der_value(V_ASN1_INTEGER, {ByteView(kSign).first(looks_negative ? 1 : 0), positive});
+}
+
+/// SubjectPublicKeyInfo (RFC 3279 §2.3.1). OpenSSL 3 looks through all its encoders for a key, which takes as
+/// long as some verifications.
+Bytes spki_of(const Bytes& modulus, const Bytes& exponent) {
+  constexpr std::uint8_t kSequence = V_ASN1_SEQUENCE | V_ASN1_CONSTRUCTED;
+  constexpr std::array<std::uint8_t, 15> kRsaEncryption = {0x30, 13,   0x06, 9, 0x2a, 0x86, 0x48, 0x86,
+                                                           0xf7, 0x0d, 1,    1, 1,    0x05, 0};
+  constexpr std::array<std::uint8_t, 1> kNoUnusedBits = {0};
+  const Bytes numbers = der_value(kSequence, {der_integer(modulus), der_integer(exponent)});
+  return der_value(kSequence, {kRsaEncryption, der_value(V_ASN1_BIT_STRING, {kNoUnusedBits, numbers})});
+}
+
+std::string pem_of(const Bytes& spki) {
   const openssl::Bio bio(BIO_new(BIO_s_mem()));
-  must(bio && PEM_write_bio_PUBKEY(bio.get(), pkey) == 1);
+  must(bio &&
+       PEM_write_bio(bio.get(), PEM_STRING_PUBLIC, "", spki.data(), static_cast<long>(spki.size())) > 0);
   char* data = nullptr;
   const auto bytes = BIO_get_mem_data(bio.get(), &data);
   return {data, static_cast<std::size_t>(bytes)};
@@ -141,6 +171,8 @@ std::size_t salt_bytes(PssSalt salt, unsigned modulus_bits) {
 struct PublicKey::Key {
   openssl::Pkey pkey;
   unsigned bits;
+  Bytes modulus;
+  Bytes exponent;
   std::string pem;
   Digest256 fingerprint;
 
@@ -157,9 +189,9 @@ struct PublicKey::Key {
       return refused("the RSA key's public exponent is not an odd number from 3 to 2^64");
     }
     auto pkey = rsa_key(modulus, exponent);
-    auto pem = pem_of(pkey.get());
-    const auto fingerprint = Digest256::of(spki_of(pkey.get()));
-    return std::make_shared<const Key>(Key{std::move(pkey), bits, std::move(pem), fingerprint});
+    const auto spki = spki_of(big_endian(modulus), big_endian(exponent));
+    return std::make_shared<const Key>(Key{std::move(pkey), bits, big_endian(modulus), big_endian(exponent),
+                                           pem_of(spki), Digest256::of(spki)});
   }
 };
 
@@ -189,6 +221,10 @@ Result<PublicKey> PublicKey::from_numbers(ByteView modulus, ByteView exponent) {
 }
 
 unsigned PublicKey::bits() const { return key_->bits; }
+
+const Bytes& PublicKey::modulus() const { return key_->modulus; }
+
+const Bytes& PublicKey::exponent() const { return key_->exponent; }
 
 const std::string& PublicKey::pem() const { return key_->pem; }
 

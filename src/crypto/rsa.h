@@ -48,6 +48,9 @@ class PublicKey {
   static Result<PublicKey> from_numbers(ByteView modulus, ByteView exponent);
 
   unsigned bits() const;
+  /// Big-endian, without leading zeros.
+  const Bytes& modulus() const;
+  const Bytes& exponent() const;
   std::size_t modulus_bytes() const { return (bits() + 7) / 8; }
   /// SPKI as PEM text with a final line feed; its hex is what registration with the central service wants.
   const std::string& pem() const;
