@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -13,13 +14,18 @@ namespace trainseal {
 
 /// Which PKCS #11 module is used and how (CONTRACT "Settings", `token`).
 struct ModuleSettings {
-  std::filesystem::path module;
-  std::string init_args;                        ///< handed to C_Initialize as pReserved; NSS needs it
+  std::filesystem::path module{};
+  std::string init_args{};                      ///< handed to C_Initialize as pReserved; NSS needs it
   bool serialize = false;                       ///< one call at a time, for modules that are not thread-safe
   std::size_t sessions = 8;                     ///< how many operations a token does at once, 1 or more
   std::chrono::milliseconds deadline{10'000};   ///< how long an operation waits for a free session
   std::chrono::milliseconds first_backoff{10};  ///< before a start is repeated; twice as long each time
   std::chrono::milliseconds recovery_pause{1000};  ///< after a failed recovery, before the next is tried
+  /// False where the caller verifies each signature itself: another process, which the module cannot reach.
+  bool verify_signatures = true;
+  /// Told, in the caller's thread, when the token has answered and the call goes on with another operation:
+  /// who waits for the call with a deadline may count from there anew.
+  std::function<void()> on_progress = [] {};
 
   /// The pause before the repetition `attempt` (0, 1, …) of a start.
   std::chrono::milliseconds backoff(unsigned attempt) const { return first_backoff * (1u << attempt); }

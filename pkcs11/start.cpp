@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -68,6 +69,18 @@ TokenInfo described(CK_SLOT_ID slot_id, const CK_TOKEN_INFO& token, const CK_SLO
   return info;
 }
 
+CkResult<TokenInfo> read_slot(const CK_FUNCTION_LIST& functions, CK_SLOT_ID id, const CK_INFO& library) {
+  CK_SLOT_INFO slot{};
+  CK_TOKEN_INFO token{};
+  TRAINSEAL_CK(functions, C_GetSlotInfo, id, &slot);
+  TRAINSEAL_CK(functions, C_GetTokenInfo, id, &token);
+  return described(id, token, slot, library);
+}
+
+bool is_same(const TokenInfo& now, const TokenInfo& found) {
+  return now.initialized && now.serial == found.serial && now.label == found.label;
+}
+
 CkResult<std::vector<CK_SLOT_ID>> slots_with_token(const CK_FUNCTION_LIST& functions) {
   for (int left = kTriesOfSlotList;; --left) {
     CK_ULONG count = 0;
@@ -81,6 +94,15 @@ CkResult<std::vector<CK_SLOT_ID>> slots_with_token(const CK_FUNCTION_LIST& funct
     slots.resize(count);
     return slots;
   }
+}
+
+/// What changes with every change of a file, and a blank.
+std::string stamp_of(const std::filesystem::path& path) {
+  struct stat file{};
+  if (::stat(path.c_str(), &file) != 0) return {};
+  const auto time = [](const timespec& at) { return text(at.tv_sec, '.', at.tv_nsec); };
+  return text(file.st_dev, ' ', file.st_ino, ' ', file.st_size, ' ', time(file.st_mtim), ' ',
+              time(file.st_ctim), ' ');
 }
 
 /// True if C_Login failed before it compared the PIN, so that no try of it was used up.
@@ -122,9 +144,17 @@ Result<const CK_FUNCTION_LIST*> load_module(std::filesystem::path& path) {
   return functions;
 }
 
-std::string module_digest(const std::filesystem::path& path) {
+std::string module_digest(const std::filesystem::path& path, TrialCache& cache) {
+  const std::string name = text("module ", path.native());
+  const std::string stamp = stamp_of(path);
+  if (stamp.empty()) return {};
+  if (const auto known = cache.find(name); known && known->starts_with(stamp))
+    return known->substr(stamp.size());
   const auto bytes = read_file(path, kMaxModuleBytes, ErrorCode::token_failed);
-  return bytes ? Digest256::of(*bytes).hex() : std::string();
+  if (!bytes) return {};
+  std::string digest = Digest256::of(*bytes).hex();
+  cache.put(name, stamp + digest);
+  return digest;
 }
 
 CkResult<std::vector<TokenInfo>> read_tokens(const CK_FUNCTION_LIST& functions) {
@@ -135,18 +165,26 @@ CkResult<std::vector<TokenInfo>> read_tokens(const CK_FUNCTION_LIST& functions) 
   std::vector<TokenInfo> tokens;
   std::optional<CkFailure> failure;
   for (const CK_SLOT_ID id : *slots) {
-    CK_SLOT_INFO slot{};
-    CK_TOKEN_INFO token{};
-    CK_RV rv = functions.C_GetSlotInfo(id, &slot);
-    if (rv == CKR_OK) rv = functions.C_GetTokenInfo(id, &token);
-    if (rv == CKR_OK)
-      tokens.push_back(described(id, token, slot, library));
+    auto token = read_slot(functions, id, library);
+    if (token)
+      tokens.push_back(*std::move(token));
     else
-      failure = CkFailure{"C_GetTokenInfo", rv};
+      failure = token.error();
   }
   // A broken token must not hide the others.
   if (tokens.empty() && failure) return std::unexpected(*failure);
   return tokens;
+}
+
+CkResult<TokenInfo> read_again(const CK_FUNCTION_LIST& functions, const TokenInfo& found, CK_SLOT_ID slot) {
+  CK_INFO library{};
+  TRAINSEAL_CK(functions, C_GetInfo, &library);
+  if (auto there = read_slot(functions, slot, library); there && is_same(*there, found)) return there;
+  auto tokens = read_tokens(functions);
+  if (!tokens) return std::unexpected(tokens.error());
+  for (TokenInfo& token : *tokens)
+    if (is_same(token, found)) return std::move(token);
+  return std::unexpected(CkFailure{"C_GetTokenInfo", CKR_TOKEN_NOT_PRESENT});
 }
 
 StartLock::StartLock(const std::filesystem::path& module, std::chrono::milliseconds deadline)
@@ -157,6 +195,10 @@ StartLock::StartLock(const std::filesystem::path& module, std::chrono::milliseco
     if (errno != EWOULDBLOCK || std::chrono::steady_clock::now() > end) return;
     std::this_thread::sleep_for(kStartLockPoll);
   }
+}
+
+bool shows(const CkResult<std::vector<TokenInfo>>& tokens, const Uri* wanted) {
+  return tokens && (wanted == nullptr || !matching(*tokens, *wanted).empty());
 }
 
 bool is_passing(const CkFailure& failure) {

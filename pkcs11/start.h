@@ -11,6 +11,7 @@
 #include "pkcs11/cryptoki.h"
 #include "pkcs11/selection.h"
 #include "token/info.h"
+#include "token/token.h"
 #include "token/uri.h"
 
 namespace trainseal {
@@ -24,8 +25,13 @@ Result<const CK_FUNCTION_LIST*> load_module(std::filesystem::path& path);
 /// answer is left out.
 CkResult<std::vector<TokenInfo>> read_tokens(const CK_FUNCTION_LIST& functions);
 
-/// SHA-256 of a module's file as hex, empty if it cannot be read.
-std::string module_digest(const std::filesystem::path& path);
+/// What the token that was once `found` says now: in `slot`, or in another one, because slot numbers move.
+/// CKR_TOKEN_NOT_PRESENT if it is in none.
+CkResult<TokenInfo> read_again(const CK_FUNCTION_LIST& functions, const TokenInfo& found, CK_SLOT_ID slot);
+
+/// SHA-256 of a module's file as hex, empty if it cannot be read. `cache` remembers it for as long as nobody
+/// has touched the file: modules have megabytes.
+std::string module_digest(const std::filesystem::path& path, TrialCache& cache);
 
 /// Keeps other starts on this machine away: SoftHSM rewrites its token's file at each log-in, and a process
 /// that starts at that moment finds no token (TOKENS.md rule 12). The lock is on the module's file, which
@@ -51,16 +57,18 @@ bool may_have_counted(const CkFailure& failure, const TokenInfo& token);
 /// True if a start or a log-in to `token` that failed so can be repeated without risk to the PIN.
 bool may_start_again(const CkFailure& failure, const TokenInfo& token);
 
-/// What a module's tokens say: `read` is repeated, after `restart(attempt)`, until it shows a token that
-/// matches `wanted` (null: any answer will do), where that can help and `may_restart`.
+/// True if `tokens` were read, and one of them matches `wanted` (null: any answer will do).
+bool shows(const CkResult<std::vector<TokenInfo>>& tokens, const Uri* wanted);
+
+/// What a module's tokens say: `read` is repeated, after `restart(attempt)`, until it shows the token that is
+/// wanted, where that can help and `may_restart`.
 template <std::invocable Read, std::invocable<unsigned> Restart>
 CkResult<std::vector<TokenInfo>> read_until_found(const Uri* wanted, bool may_restart, Read read,
                                                   Restart restart) {
   for (unsigned attempt = 0;; ++attempt) {
     CkResult<std::vector<TokenInfo>> tokens = read();
-    const bool good = tokens && (wanted == nullptr || !matching(*tokens, *wanted).empty());
     const bool may_pass = tokens || is_passing(tokens.error());
-    if (good || !may_pass || attempt + 1 == kStartAttempts || !may_restart) return tokens;
+    if (shows(tokens, wanted) || !may_pass || attempt + 1 == kStartAttempts || !may_restart) return tokens;
     restart(attempt);
   }
 }

@@ -27,12 +27,13 @@ std::string cache_key(const TokenInfo& token, const PublicKey& key, const std::s
 }  // namespace
 
 TriedKey::TriedKey(KeyInfo info, Bytes modulus, const TokenInfo& token, TrialCache& cache,
-                   const std::string& implementation)
+                   const std::string& implementation, const ModuleSettings& settings)
     : info_(std::move(info)),
       modulus_(std::move(modulus)),
       token_label_(token.label),
       cache_(cache),
-      cache_key_(cache_key(token, *info_.public_key, implementation)) {
+      cache_key_(cache_key(token, *info_.public_key, implementation)),
+      settings_(settings) {
   if (cache_key_.empty()) return;
   const auto known = cache_.find(cache_key_);
   if (const auto trial = known ? read_trial(*known) : std::nullopt) trial_ = *trial;
@@ -62,10 +63,12 @@ Result<SymmetricKey> TriedKey::unwrap(const WrappedKey& wrapped) {
   if (class_of(failure) != FailureClass::other) return fail(error_of(failure, purpose("unwrap")));
   // Tokens have no common code for a bad ciphertext: whether it is the ciphertext or the token, a good one
   // tells.
+  settings_.on_progress();
   const auto good =
       on_key([&](RsaPrimitives& key) { return works(key, path, KeyOperation::unwrap, public_key()); });
   if (good && *good) {
     // A train is refused for good only by a token that was well before and after.
+    settings_.on_progress();
     if (auto again = attempt()) return *std::move(again);
     return cannot_decrypt(failure.str());
   }
@@ -80,7 +83,7 @@ Result<Bytes> TriedKey::signature(KeyOperation operation, const Digest512& diges
   auto made =
       on_key([&](RsaPrimitives& key) { return sign(key, path, operation, digest, public_key().bits()); });
   if (!made) return fail(error_of(made.error(), purpose("sign")));
-  if (!is_right(operation, public_key(), digest, *made))
+  if (settings_.verify_signatures && !is_right(operation, public_key(), digest, *made))
     return fail(ErrorCode::token_failed,
                 text(purpose("sign"), ": it returned a signature that does not verify"),
                 "nothing was signed; do not use this token before its vendor has looked at it",
@@ -131,7 +134,9 @@ Result<KeyPath> TriedKey::path_of(KeyOperation operation) {
 
 Result<void> TriedKey::find_out(KeyOperation operation) {
   const auto trial = try_operation([&](KeyPath path) {
-    return on_key([&](RsaPrimitives& key) { return works(key, path, operation, public_key()); });
+    auto worked = on_key([&](RsaPrimitives& key) { return works(key, path, operation, public_key()); });
+    settings_.on_progress();
+    return worked;
   });
   if (!trial) return fail(error_of(trial.error(), purpose(name(operation))));
   trial_.of(operation) = *trial;

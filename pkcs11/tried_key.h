@@ -4,6 +4,7 @@
 #include <mutex>
 #include <string>
 
+#include "pkcs11/backend.h"
 #include "pkcs11/rsa.h"
 #include "token/token.h"
 
@@ -11,8 +12,8 @@ namespace trainseal {
 
 /// What is the same for a private key in every backend. How the token does an operation is tried when the
 /// operation is first asked for, unless the cache knows: a train that fails a public check causes no
-/// private-key operation. A signature is verified before it is returned, a failed unwrapping is followed by
-/// one that must work.
+/// private-key operation. A signature is verified before it is returned, unless the settings say that the
+/// caller does; a failed unwrapping is followed by one that must work.
 class TriedKey : public TokenKey {
  public:
   const PublicKey& public_key() const override { return *info_.public_key; }
@@ -30,9 +31,9 @@ class TriedKey : public TokenKey {
  protected:
   /// `info` has a public key, whose modulus without leading zeros is `modulus`. `implementation` says which
   /// code stands between this key and its token: what was found out is kept in `cache`, which outlives the
-  /// key, for that code only, and not at all if it is empty.
+  /// key, for that code only, and not at all if it is empty. `settings` outlive the key as well.
   TriedKey(KeyInfo info, Bytes modulus, const TokenInfo& token, TrialCache& cache,
-           const std::string& implementation);
+           const std::string& implementation, const ModuleSettings& settings);
 
  private:
   using Work = std::function<CkResult<void>(RsaPrimitives&)>;
@@ -52,6 +53,7 @@ class TriedKey : public TokenKey {
   const std::string token_label_;
   TrialCache& cache_;
   const std::string cache_key_;
+  const ModuleSettings& settings_;
   mutable std::mutex trial_mutex_;
   KeyTrial trial_;
 };

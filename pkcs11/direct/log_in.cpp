@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <thread>
 
 #include "base/text.h"
@@ -10,7 +11,7 @@ CryptokiToken::CryptokiToken(std::shared_ptr<CryptokiModule> module, TokenInfo i
     : module_(std::move(module)),
       info_(std::move(info)),
       slot_(info_.slot_id),
-      pool_(module_->functions(), module_->settings().sessions, module_->settings().deadline),
+      pool_(module_->functions(), module_->settings()),
       initialization_(module_->initializations()) {}
 
 CryptokiToken::~CryptokiToken() {
@@ -30,14 +31,7 @@ void CryptokiToken::close_sessions() {
   ++epoch_;
 }
 
-CkResult<TokenInfo> CryptokiToken::read_info() {
-  auto tokens = module_->read_tokens();
-  if (!tokens) return std::unexpected(tokens.error());
-  // By serial and label: slot numbers move.
-  for (TokenInfo& info : *tokens)
-    if (info.initialized && info.serial == info_.serial && info.label == info_.label) return std::move(info);
-  return std::unexpected(CkFailure{"C_GetTokenInfo", CKR_TOKEN_NOT_PRESENT});
-}
+CkResult<TokenInfo> CryptokiToken::read_info() { return read_again(module_->functions(), info_, slot_); }
 
 Result<TokenInfo> CryptokiToken::info() {
   const auto operation = module_->operation();
@@ -68,12 +62,18 @@ CkResult<void> CryptokiToken::send_log_in() {
   return {};
 }
 
+bool CryptokiToken::replaces_refused_pin(const std::optional<Pin>& pin) const {
+  return pin_refused_ && pin && pin_ && !std::ranges::equal(pin->expose(), pin_->expose());
+}
+
 Result<void> CryptokiToken::log_in(std::optional<Pin> pin) {
   const StartLock start_lock(module_->settings().module, module_->settings().deadline);
   const auto lock = module_->alone();
-  if (logged_in_) return {};
+  if (logged_in_ && !replaces_refused_pin(pin)) return {};
   close_sessions();
+  logged_in_ = false;
   pin_ = std::move(pin);
+  pin_refused_ = false;
   unanswered_ = false;
   auto done = start_log_in();
   if (!done) {
@@ -149,7 +149,7 @@ CkResult<void> CryptokiToken::come_back() {
   if (!logged_in_) return {};
   // At a PIN pad a person has to come; and a token that counts wrong PINs is not asked again and again.
   CkResult<void> done = std::unexpected(CkFailure{"C_Login", CKR_USER_NOT_LOGGED_IN});
-  if (pin_ && check_pin_flags(*info)) done = send_log_in();
+  if (pin_ && !pin_refused_ && check_pin_flags(*info)) done = send_log_in();
   if (done || may_start_again(done.error(), info_)) return done;
   logged_in_ = false;
   pin_.reset();

@@ -54,6 +54,7 @@ CkResult<void> CryptokiModule::initialize() {
 }
 
 CkResult<void> CryptokiModule::initialize_again(unsigned attempt) {
+  settings_.on_progress();
   if (initialized_) functions_.C_Finalize(nullptr);
   initialized_ = false;
   std::this_thread::sleep_for(settings_.backoff(attempt));
@@ -61,39 +62,44 @@ CkResult<void> CryptokiModule::initialize_again(unsigned attempt) {
 }
 
 CkResult<std::vector<TokenInfo>> CryptokiModule::start(const Uri* wanted) {
+  const StartLock start_lock(settings_.module, settings_.deadline);
+  if (auto tokens = read_beside_operations(wanted)) return *std::move(tokens);
+  const auto lock = alone();
   const auto read = [this]() -> CkResult<std::vector<TokenInfo>> {
     if (!initialized_)
       if (auto ready = initialize(); !ready) return std::unexpected(ready.error());
-    return read_tokens();
+    return read_tokens(functions_);
   };
   // The next reading sees whether it worked.
   const auto restart = [this](unsigned attempt) { static_cast<void>(initialize_again(attempt)); };
   return read_until_found(wanted, !has_users(), read, restart);
 }
 
+std::optional<CkResult<std::vector<TokenInfo>>> CryptokiModule::read_beside_operations(const Uri* wanted) {
+  const auto lock = operation();
+  if (!initialized_) return std::nullopt;
+  auto tokens = read_tokens(functions_);
+  // Tokens that are in use keep the module from being started again.
+  if (has_users() || shows(tokens, wanted)) return tokens;
+  return std::nullopt;
+}
+
 Result<std::vector<TokenInfo>> CryptokiModule::tokens() {
-  const StartLock start_lock(settings_.module, settings_.deadline);
-  const auto lock = alone();
   auto tokens = start(nullptr);
   if (!tokens) return fail(start_error(settings_.module, tokens.error()));
   return *std::move(tokens);
 }
 
 Result<std::shared_ptr<Token>> CryptokiModule::token(const Uri& uri) {
-  const StartLock start_lock(settings_.module, settings_.deadline);
-  const auto lock = alone();
   const auto tokens = start(&uri);
   if (!tokens) return fail(start_error(settings_.module, tokens.error()));
-  TRY(TokenInfo found, only_token(settings_.module, *tokens, uri));
-  auto& known = opened_[text(uri_of(found).str(), ' ', found.slot_id)];
-  if (auto token = known.lock()) return token;
-  auto token = std::make_shared<CryptokiToken>(shared_from_this(), std::move(found));
-  known = token;
-  return token;
+  TRY(const TokenInfo found, only_token(settings_.module, *tokens, uri));
+  const auto lock = operation();
+  return opened_.find_or(found, [&] { return std::make_shared<CryptokiToken>(shared_from_this(), found); });
 }
 
 const std::string& CryptokiModule::digest() {
-  std::call_once(digest_once_, [this] { digest_ = module_digest(settings_.module); });
+  std::call_once(digest_once_, [this] { digest_ = module_digest(settings_.module, cache_); });
   return digest_;
 }
 
@@ -107,19 +113,28 @@ SessionPool::Lease::~Lease() {
 CkResult<SessionPool::Lease> SessionPool::lease(CK_SLOT_ID slot) {
   const auto end = std::chrono::steady_clock::now() + deadline_;
   while (true) {
-    {
-      std::unique_lock lock(mutex_);
-      const bool in_time = freed_.wait_until(lock, end, [&] { return !idle_.empty() || open_ < most_; });
-      if (!in_time) return std::unexpected(CkFailure{"C_OpenSession", CKR_SESSION_COUNT});
-      if (!idle_.empty()) {
-        const CK_SESSION_HANDLE session = idle_.back();
-        idle_.pop_back();
-        return Lease(*this, session);
-      }
-      ++open_;
-    }
+    const auto idle = idle_or_leave_to_open(end);
+    if (!idle) return std::unexpected(idle.error());
+    if (*idle != CK_INVALID_HANDLE) return Lease(*this, *idle);
     if (auto opened = open(slot)) return *std::move(opened);
   }
+}
+
+CkResult<CK_SESSION_HANDLE> SessionPool::idle_or_leave_to_open(Time end) {
+  std::unique_lock lock(mutex_);
+  while (idle_.empty()) {
+    const auto now = std::chrono::steady_clock::now();
+    const bool has_room = open_ < most_;
+    if (has_room && now >= full_until_) {
+      ++open_;
+      return CK_INVALID_HANDLE;
+    }
+    if (now >= end) return std::unexpected(CkFailure{"C_OpenSession", CKR_SESSION_COUNT});
+    freed_.wait_until(lock, has_room ? std::min(end, full_until_) : end);
+  }
+  const CK_SESSION_HANDLE session = idle_.back();
+  idle_.pop_back();
+  return session;
 }
 
 std::optional<CkResult<SessionPool::Lease>> SessionPool::open(CK_SLOT_ID slot) {
@@ -129,7 +144,7 @@ std::optional<CkResult<SessionPool::Lease>> SessionPool::open(CK_SLOT_ID slot) {
   const std::scoped_lock lock(mutex_);
   --open_;
   if (rv == CKR_SESSION_COUNT && open_ > 0) {
-    most_ = open_;
+    full_until_ = std::chrono::steady_clock::now() + pause_;
     return std::nullopt;
   }
   freed_.notify_one();
@@ -139,10 +154,12 @@ std::optional<CkResult<SessionPool::Lease>> SessionPool::open(CK_SLOT_ID slot) {
 void SessionPool::give_back(CK_SESSION_HANDLE session, bool discarded) {
   if (discarded) functions_.C_CloseSession(session);
   const std::scoped_lock lock(mutex_);
-  if (discarded)
+  if (discarded) {
     --open_;
-  else
+    full_until_ = {};
+  } else {
     idle_.push_back(session);
+  }
   freed_.notify_one();
 }
 

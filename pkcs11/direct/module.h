@@ -3,7 +3,6 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -15,6 +14,7 @@
 #include "pkcs11/cryptoki.h"
 #include "pkcs11/start.h"
 #include "pkcs11/use_lock.h"
+#include "token/opened_tokens.h"
 #include "token/token.h"
 
 namespace trainseal {
@@ -48,14 +48,15 @@ class CryptokiModule final : public TokenModule, public std::enable_shared_from_
   /// Counts the tokens that have sessions, which C_Finalize would end.
   void count_user(int change) { users_ += change; }
   bool has_users() const { return users_ > 0; }
-  /// The slots and what they say. Under either lock.
-  CkResult<std::vector<TokenInfo>> read_tokens() { return trainseal::read_tokens(functions_); }
 
  private:
   /// True if no other object of this process initializes the module.
   bool own();
   CkResult<void> initialize();
+  /// The tokens; starts the module, again and again, where that may show the one that is wanted.
   CkResult<std::vector<TokenInfo>> start(const Uri* wanted);
+  /// Without waiting for operations of others; nothing if the module would have to be started.
+  std::optional<CkResult<std::vector<TokenInfo>>> read_beside_operations(const Uri* wanted);
 
   ModuleSettings settings_;
   const CK_FUNCTION_LIST& functions_;
@@ -65,7 +66,7 @@ class CryptokiModule final : public TokenModule, public std::enable_shared_from_
   bool initialized_ = false;
   unsigned initializations_ = 0;
   std::atomic<int> users_ = 0;
-  std::map<std::string, std::weak_ptr<CryptokiToken>> opened_;  ///< by the token's URI and slot
+  OpenedTokens<CryptokiToken> opened_;
   std::once_flag digest_once_;
   std::string digest_;
 };
@@ -73,8 +74,11 @@ class CryptokiModule final : public TokenModule, public std::enable_shared_from_
 /// A token's sessions: opened when needed, at most so many, given to one thread at a time.
 class SessionPool {
  public:
-  SessionPool(const CK_FUNCTION_LIST& functions, std::size_t most, std::chrono::milliseconds deadline)
-      : functions_(functions), most_(most), deadline_(deadline) {}
+  SessionPool(const CK_FUNCTION_LIST& functions, const ModuleSettings& settings)
+      : functions_(functions),
+        most_(settings.sessions),
+        deadline_(settings.deadline),
+        pause_(settings.recovery_pause) {}
 
   /// A session for one operation. Goes back into the pool at the end, or is closed if it was discarded.
   class Lease {
@@ -96,19 +100,24 @@ class SessionPool {
   };
 
   /// A free session, or a new one on `slot`; waits for one until the deadline (CKR_SESSION_COUNT). A token
-  /// that has fewer sessions than the settings say lowers the bound.
+  /// that has no more sessions is asked for another one after a pause: others may have given theirs back.
   CkResult<Lease> lease(CK_SLOT_ID slot);
   /// Closes all sessions; none is leased. `alive` is false where a C_Finalize has ended them already.
   void close(bool alive);
 
  private:
+  using Time = std::chrono::steady_clock::time_point;
   void give_back(CK_SESSION_HANDLE session, bool discarded);
+  /// CK_INVALID_HANDLE, counted as open: the caller opens a session.
+  CkResult<CK_SESSION_HANDLE> idle_or_leave_to_open(Time end);
   std::optional<CkResult<Lease>> open(CK_SLOT_ID slot);
 
   const CK_FUNCTION_LIST& functions_;
-  std::size_t most_;
-  std::chrono::milliseconds deadline_;
+  const std::size_t most_;
+  const std::chrono::milliseconds deadline_;
+  const std::chrono::milliseconds pause_;
   std::mutex mutex_;
+  Time full_until_;  ///< no session is asked for before
   std::condition_variable freed_;
   std::vector<CK_SESSION_HANDLE> idle_;
   std::size_t open_ = 0;  ///< idle and leased

@@ -22,6 +22,7 @@ class CryptokiToken final : public Token, public std::enable_shared_from_this<Cr
   CryptokiToken(std::shared_ptr<CryptokiModule> module, TokenInfo info);
   ~CryptokiToken() override;
 
+  const TokenInfo& as_found() const override { return info_; }
   Result<TokenInfo> info() override;
   bool logged_in() const override { return logged_in_; }
   bool log_in_unanswered() const override { return unanswered_; }
@@ -46,8 +47,10 @@ class CryptokiToken final : public Token, public std::enable_shared_from_this<Cr
   unsigned epoch() const { return epoch_; }
   /// For keys that want the PIN at each use; null with a PIN pad. Inside of `run`.
   const Pin* pin() const { return pin_ ? &*pin_ : nullptr; }
+  /// At a log-in for one use of a key: that PIN is never sent again, for no key.
+  bool pin_refused() const { return pin_refused_; }
+  void note_refused_pin() { pin_refused_ = true; }
   CryptokiModule& module() { return *module_; }
-  const TokenInfo& first_info() const { return info_; }
 
  private:
   friend class CryptokiKey;
@@ -55,6 +58,7 @@ class CryptokiToken final : public Token, public std::enable_shared_from_this<Cr
   CkResult<TokenInfo> read_info();
   CkResult<void> open_keeper();
   CkResult<void> send_log_in();
+  bool replaces_refused_pin(const std::optional<Pin>& pin) const;
   Result<void> start_log_in();
   void close_sessions();
   CkResult<void> recover(unsigned seen_epoch, FailureClass failure);
@@ -74,11 +78,12 @@ class CryptokiToken final : public Token, public std::enable_shared_from_this<Cr
   std::string purpose(std::string_view what) const;
 
   const std::shared_ptr<CryptokiModule> module_;
-  const TokenInfo info_;  ///< as it was when the token was found
+  const TokenInfo info_;  ///< as found
   CK_SLOT_ID slot_;
   SessionPool pool_;
   CK_SESSION_HANDLE keeper_ = CK_INVALID_HANDLE;  ///< holds the log-in; under the module's `alone`
   std::optional<Pin> pin_;                        ///< for log-ins after a loss
+  std::atomic<bool> pin_refused_ = false;
   std::atomic<bool> logged_in_ = false;
   std::atomic<bool> unanswered_ = false;
   std::atomic<bool> counted_ = false;  ///< the module knows that there are sessions
@@ -101,7 +106,7 @@ class CryptokiKey final : public TriedKey {
   std::mutex handle_mutex_;
   unsigned handle_epoch_ = 0;
   CK_OBJECT_HANDLE handle_ = CK_INVALID_HANDLE;
-  std::atomic<bool> pin_refused_ = false;  ///< at a log-in for one use: never tried again
+  std::atomic<bool> pin_refused_ = false;  ///< at a log-in for one use, or perhaps so: never tried again
 };
 
 inline constexpr int kMaxTries = 3;
@@ -132,6 +137,7 @@ std::invoke_result_t<Work, const ObjectSession&> CryptokiToken::run(Work work) {
     // A log-in for one use, which the token may have counted as a wrong PIN.
     const bool sent_a_pin = failure.function == "C_Login" && !may_start_again(failure, info_);
     if (!curable || sent_a_pin || left == 1) return std::unexpected(failure);
+    module_->settings().on_progress();
     if (failed == FailureClass::session) continue;
     if (const auto recovered = recover(seen_epoch, failed); !recovered)
       return std::unexpected(recovered.error());

@@ -35,19 +35,23 @@ EvpContext new_operation(EVP_PKEY* key) {
 
 std::string text_of(const char* field) { return field != nullptr ? field : ""; }
 
-ShownKey described(const TokenInfo& token, PKCS11_KEY& key, EVP_PKEY* (*open)(PKCS11_KEY*)) {
+ShownKey named(const TokenInfo& token, const PKCS11_KEY& key) {
   ShownKey shown;
   shown.info.label = text_of(key.label);
   shown.info.id = Bytes(key.id, key.id + key.id_len);
   shown.info.uri = uri_of(token, shown.info.label, shown.info.id).str();
+  return shown;
+}
+
+void describe(ShownKey& shown, PKCS11_KEY& key, EVP_PKEY* (*open)(PKCS11_KEY*)) {
   if (PKCS11_get_key_type(&key) != EVP_PKEY_RSA) {
     shown.info.unusable = "not an RSA key";
-    return shown;
+    return;
   }
   EVP_PKEY* opened = open(&key);
   if (opened == nullptr) {
     shown.info.unusable = "a key without a public half";
-    return shown;
+    return;
   }
   shown.key = std::make_shared<EvpKey>(opened);
   shown.modulus = shown.key->number(OSSL_PKEY_PARAM_RSA_N);
@@ -56,10 +60,9 @@ ShownKey described(const TokenInfo& token, PKCS11_KEY& key, EVP_PKEY* (*open)(PK
     shown.info.public_key = *std::move(numbers);
   else
     shown.info.unusable = std::move(numbers.error().what);
-  return shown;
 }
 
-CkResult<std::vector<ShownKey>> shown_keys(const TokenInfo& token, PKCS11_SLOT* slot,
+CkResult<std::vector<ShownKey>> shown_keys(const TokenInfo& token, const Uri& uri, PKCS11_SLOT* slot,
                                            int (*enumerate)(PKCS11_TOKEN*, PKCS11_KEY**, unsigned*),
                                            EVP_PKEY* (*open)(PKCS11_KEY*)) {
   if (slot == nullptr) return std::unexpected(CkFailure{"C_GetTokenInfo", CKR_TOKEN_NOT_PRESENT});
@@ -68,7 +71,12 @@ CkResult<std::vector<ShownKey>> shown_keys(const TokenInfo& token, PKCS11_SLOT* 
   ERR_clear_error();
   if (enumerate(slot->token, &keys, &count) != 0) return std::unexpected(last_failure("C_FindObjects"));
   std::vector<ShownKey> shown;
-  for (PKCS11_KEY& key : std::span(keys, count)) shown.push_back(described(token, key, open));
+  for (PKCS11_KEY& key : std::span(keys, count)) {
+    ShownKey candidate = named(token, key);
+    if (!uri.matches(candidate.info)) continue;
+    describe(candidate, key, open);
+    shown.push_back(std::move(candidate));
+  }
   return shown;
 }
 
@@ -179,12 +187,12 @@ CkResult<void> Libp11Context::log_out(CK_SLOT_ID slot_id) {
   return {};
 }
 
-CkResult<std::vector<ShownKey>> Libp11Context::private_keys(const TokenInfo& token) {
-  return shown_keys(token, slot(token.slot_id), PKCS11_enumerate_keys, PKCS11_get_private_key);
+CkResult<std::vector<ShownKey>> Libp11Context::private_keys(const TokenInfo& token, const Uri& uri) {
+  return shown_keys(token, uri, slot(token.slot_id), PKCS11_enumerate_keys, PKCS11_get_private_key);
 }
 
-CkResult<std::vector<ShownKey>> Libp11Context::public_keys(const TokenInfo& token) {
-  return shown_keys(token, slot(token.slot_id), PKCS11_enumerate_public_keys, PKCS11_get_public_key);
+CkResult<std::vector<ShownKey>> Libp11Context::public_keys(const TokenInfo& token, const Uri& uri) {
+  return shown_keys(token, uri, slot(token.slot_id), PKCS11_enumerate_public_keys, PKCS11_get_public_key);
 }
 
 }  // namespace trainseal

@@ -63,9 +63,10 @@ class Libp11Context {
   /// Log-in and log-out of the user at the token in that slot; `pin` is empty for a PIN pad.
   CkResult<void> log_in(CK_SLOT_ID slot_id, ByteView pin);
   CkResult<void> log_out(CK_SLOT_ID slot_id);
-  /// The token's private keys, or its public ones. libp11 keeps showing what was deleted meanwhile.
-  CkResult<std::vector<ShownKey>> private_keys(const TokenInfo& token);
-  CkResult<std::vector<ShownKey>> public_keys(const TokenInfo& token);
+  /// The token's private keys, or its public ones, that the URI names. libp11 keeps showing what was deleted
+  /// meanwhile.
+  CkResult<std::vector<ShownKey>> private_keys(const TokenInfo& token, const Uri& uri);
+  CkResult<std::vector<ShownKey>> public_keys(const TokenInfo& token, const Uri& uri);
 
  private:
   Libp11Context();

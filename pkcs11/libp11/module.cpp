@@ -8,8 +8,8 @@
 namespace trainseal {
 namespace {
 
-std::string implementation_of(const ModuleSettings& settings) {
-  const std::string digest = module_digest(settings.module);
+std::string implementation_of(const ModuleSettings& settings, TrialCache& cache) {
+  const std::string digest = module_digest(settings.module, cache);
   return digest.empty() ? digest : text(digest, " libp11");
 }
 
@@ -19,24 +19,37 @@ Libp11Module::Libp11Module(ModuleSettings settings, const CK_FUNCTION_LIST& func
     : settings_(std::move(settings)),
       functions_(functions),
       cache_(cache),
-      implementation_(implementation_of(settings_)),
+      implementation_(implementation_of(settings_, cache)),
       in_use_(settings_.serialize) {}
 
-CkResult<std::vector<TokenInfo>> Libp11Module::read_tokens() {
-  if (!context_) {
-    auto loaded = Libp11Context::load(settings_);
-    if (!loaded) return std::unexpected(loaded.error());
-    context_ = *std::move(loaded);
-  }
-  return trainseal::read_tokens(functions_);
+CkResult<void> Libp11Module::load() {
+  if (context_) return {};
+  auto loaded = Libp11Context::load(settings_);
+  if (!loaded) return std::unexpected(loaded.error());
+  context_ = *std::move(loaded);
+  return {};
 }
 
 void Libp11Module::close_if_unused() {
   if (users_ == 0) context_.reset();
 }
 
+std::optional<CkResult<std::vector<TokenInfo>>> Libp11Module::read_beside_operations(const Uri* wanted) {
+  const auto lock = operation();
+  if (!context_) return std::nullopt;
+  auto tokens = read_tokens(functions_);
+  if (users_ > 0 || shows(tokens, wanted)) return tokens;
+  return std::nullopt;
+}
+
 CkResult<std::vector<TokenInfo>> Libp11Module::start(const Uri* wanted) {
-  const auto read = [this] { return read_tokens(); };
+  const StartLock start_lock(settings_.module, settings_.deadline);
+  if (auto tokens = read_beside_operations(wanted)) return *std::move(tokens);
+  const auto lock = alone();
+  const auto read = [this]() -> CkResult<std::vector<TokenInfo>> {
+    if (auto ready = load(); !ready) return std::unexpected(ready.error());
+    return read_tokens(functions_);
+  };
   const auto restart = [this](unsigned attempt) {
     context_.reset();
     std::this_thread::sleep_for(settings_.backoff(attempt));
@@ -45,24 +58,16 @@ CkResult<std::vector<TokenInfo>> Libp11Module::start(const Uri* wanted) {
 }
 
 Result<std::vector<TokenInfo>> Libp11Module::tokens() {
-  const StartLock start_lock(settings_.module, settings_.deadline);
-  const auto lock = alone();
   auto tokens = start(nullptr);
   if (!tokens) return fail(start_error(settings_.module, tokens.error()));
   return *std::move(tokens);
 }
 
 Result<std::shared_ptr<Token>> Libp11Module::token(const Uri& uri) {
-  const StartLock start_lock(settings_.module, settings_.deadline);
-  const auto lock = alone();
   const auto tokens = start(&uri);
   if (!tokens) return fail(start_error(settings_.module, tokens.error()));
-  TRY(TokenInfo found, only_token(settings_.module, *tokens, uri));
-  auto& known = opened_[text(uri_of(found).str(), ' ', found.slot_id)];
-  if (auto token = known.lock()) return token;
-  auto token = std::make_shared<Libp11Token>(shared_from_this(), std::move(found));
-  known = token;
-  return token;
+  TRY(const TokenInfo found, only_token(settings_.module, *tokens, uri));
+  return opened_.find_or(found, [&] { return std::make_shared<Libp11Token>(shared_from_this(), found); });
 }
 
 Result<std::shared_ptr<TokenModule>> open_libp11(ModuleSettings settings, TrialCache& cache) {

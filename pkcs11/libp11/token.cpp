@@ -25,15 +25,11 @@ std::vector<KeyInfo> infos_of(std::vector<ShownKey> keys) {
 
 std::string name_of(const KeyInfo& key) { return text(key.uri, ' ', key.public_key->fingerprint().hex()); }
 
-void keep_matching(std::vector<ShownKey>& keys, const Uri& uri) {
-  std::erase_if(keys, [&](const ShownKey& key) { return !uri.matches(key.info); });
-}
-
 }  // namespace
 
 Libp11Key::Libp11Key(const std::shared_ptr<Libp11Token>& token, const TokenInfo& info, ShownKey key)
     : TriedKey(key.info, std::move(key.modulus), info, token->module().cache(),
-               token->module().implementation()),
+               token->module().implementation(), token->module().settings()),
       token_(token),
       info_(std::move(key.info)) {}
 
@@ -43,12 +39,8 @@ Libp11Token::~Libp11Token() {
 }
 
 CkResult<TokenInfo> Libp11Token::read_info() {
-  auto tokens = module_->read_tokens();
-  if (!tokens) return std::unexpected(tokens.error());
-  // By serial and label: slot numbers move.
-  for (TokenInfo& info : *tokens)
-    if (info.initialized && info.serial == info_.serial && info.label == info_.label) return std::move(info);
-  return std::unexpected(CkFailure{"C_GetTokenInfo", CKR_TOKEN_NOT_PRESENT});
+  if (auto ready = module_->load(); !ready) return std::unexpected(ready.error());
+  return read_again(module_->functions(), info_, slot_);
 }
 
 Result<TokenInfo> Libp11Token::info() {
@@ -133,26 +125,26 @@ CkResult<TokenInfo> Libp11Token::placed_info() {
   return placed;
 }
 
-CkResult<std::vector<ShownKey>> Libp11Token::read_private_keys() {
+CkResult<std::vector<ShownKey>> Libp11Token::read_private_keys(const Uri& uri) {
   const auto info = placed_info();
   if (!info) return std::unexpected(info.error());
-  return module_->context().private_keys(*info);
+  return module_->context().private_keys(*info, uri);
 }
 
 Result<std::vector<KeyInfo>> Libp11Token::keys() {
   const auto lock = module_->alone();
-  auto all = read_private_keys();
+  auto all = read_private_keys({});
   if (!all) return fail(error_of(all.error(), purpose("cannot list its keys")));
   return infos_of(*std::move(all));
 }
 
 Result<ShownKey> Libp11Token::only_key(const Uri& uri) {
   const auto lock = module_->alone();
-  auto found = read_private_keys();
-  if (!found) return fail(error_of(found.error(), purpose("cannot look for a key")));
-  const std::vector<KeyInfo> all = infos_of(*found);
-  keep_matching(*found, uri);
-  if (found->empty()) return fail(no_such_key(info_, logged_in_, uri, all));
+  auto found = read_private_keys(uri);
+  auto all = found && found->empty() ? read_private_keys({}) : CkResult<std::vector<ShownKey>>();
+  for (const auto* keys : {&found, &all})
+    if (!*keys) return fail(error_of(keys->error(), purpose("cannot look for a key")));
+  if (found->empty()) return fail(no_such_key(info_, logged_in_, uri, infos_of(*std::move(all))));
   if (found->size() > 1) return fail(several_keys(info_, uri, infos_of(*std::move(found))));
   ShownKey& key = found->front();
   // Kept or freed here, under the lock: nothing of libp11 may outlive its context.
@@ -188,13 +180,12 @@ Result<PublicKey> Libp11Token::public_key(const Uri& uri) {
   const auto lock = module_->alone();
   const auto info = placed_info();
   if (!info) return fail(error_of(info.error(), purpose("does not answer")));
-  auto halves = module_->context().public_keys(*info);
+  auto halves = module_->context().public_keys(*info, wanted);
   if (halves)
     for (ShownKey& half : *halves) half.key.reset();
   // libp11 never lets go of a public key and its slot: the PIN of a later log-in would stay in the heap.
   module_->close_if_unused();
   if (!halves) return fail(error_of(halves.error(), purpose("cannot look for a public key")));
-  keep_matching(*halves, wanted);
   std::erase_if(*halves, [](const ShownKey& half) { return !half.info.public_key; });
   if (halves->empty()) return fail(no_such_key(info_, logged_in_, wanted, {}));
   if (halves->size() > 1) return fail(several_public_keys(info_, wanted, halves->size()));
@@ -211,7 +202,7 @@ CkResult<void> Libp11Token::use(const KeyInfo& wanted,
   const auto lock = module_->alone();
   if (info_.login_required && !logged_in_)
     return std::unexpected(CkFailure{"C_Login", CKR_USER_NOT_LOGGED_IN});
-  const auto found = read_private_keys();
+  const auto found = read_private_keys({});
   if (!found) return std::unexpected(found.error());
   const auto same = std::ranges::find_if(
       *found, [&](const ShownKey& shown) { return shown.info.public_key && name_of(shown.info) == name; });

@@ -11,6 +11,7 @@
 #include "pkcs11/libp11/context.h"
 #include "pkcs11/tried_key.h"
 #include "pkcs11/use_lock.h"
+#include "token/opened_tokens.h"
 #include "token/token.h"
 
 namespace trainseal {
@@ -37,8 +38,8 @@ class Libp11Module final : public TokenModule, public std::enable_shared_from_th
   TrialCache& cache() { return cache_; }
   /// What decides how a key does its operations, for the cache of trials.
   const std::string& implementation() const { return implementation_; }
-  /// The tokens, asked anew; the module is loaded for that if it has to be. Under `alone`.
-  CkResult<std::vector<TokenInfo>> read_tokens();
+  /// Loads the module if it is not loaded. Under `alone`.
+  CkResult<void> load();
   bool is_loaded() const { return context_ != nullptr; }
   /// Of a module that is loaded. Under `alone`.
   Libp11Context& context() { return *context_; }
@@ -49,6 +50,7 @@ class Libp11Module final : public TokenModule, public std::enable_shared_from_th
 
  private:
   CkResult<std::vector<TokenInfo>> start(const Uri* wanted);
+  std::optional<CkResult<std::vector<TokenInfo>>> read_beside_operations(const Uri* wanted);
 
   const ModuleSettings settings_;
   const CK_FUNCTION_LIST& functions_;
@@ -57,7 +59,7 @@ class Libp11Module final : public TokenModule, public std::enable_shared_from_th
   UseLock in_use_;
   std::unique_ptr<Libp11Context> context_;
   int users_ = 0;
-  std::map<std::string, std::weak_ptr<Libp11Token>> opened_;  ///< by the token's URI and slot
+  OpenedTokens<Libp11Token> opened_;
 };
 
 /// A token behind libp11.
@@ -67,6 +69,7 @@ class Libp11Token final : public Token, public std::enable_shared_from_this<Libp
       : module_(std::move(module)), info_(std::move(info)), slot_(info_.slot_id) {}
   ~Libp11Token() override;
 
+  const TokenInfo& as_found() const override { return info_; }
   Result<TokenInfo> info() override;
   bool logged_in() const override { return logged_in_; }
   bool log_in_unanswered() const override { return unanswered_; }
@@ -89,7 +92,7 @@ class Libp11Token final : public Token, public std::enable_shared_from_this<Libp
  private:
   CkResult<TokenInfo> read_info();
   CkResult<TokenInfo> placed_info();
-  CkResult<std::vector<ShownKey>> read_private_keys();
+  CkResult<std::vector<ShownKey>> read_private_keys(const Uri& uri);
   void forget_log_in();
   void keep(const std::string& name, std::shared_ptr<EvpKey> key);
   void count_use();
@@ -98,7 +101,7 @@ class Libp11Token final : public Token, public std::enable_shared_from_this<Libp
   std::string purpose(std::string_view what) const;
 
   const std::shared_ptr<Libp11Module> module_;
-  const TokenInfo info_;  ///< as it was when the token was found
+  const TokenInfo info_;  ///< as found
   CK_SLOT_ID slot_;
   std::atomic<bool> logged_in_ = false;
   std::atomic<bool> unanswered_ = false;

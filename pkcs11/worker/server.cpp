@@ -96,26 +96,35 @@ class Connection {
 
   /// Until the other end is closed.
   void serve() {
+    serving_ = this;
     while (true) {
-      const auto received = link_.receive(in_.expose_for_writing());
+      const auto received = link_.receive(buffer_.expose_for_writing());
       if (received.arrival != Link::Arrival::message) return;
       Decoder request(received.message);
       auto done = answer(request);
-      wipe(in_.expose_for_writing().first(received.message.size()));
+      wipe(buffer_.expose_for_writing().first(received.message.size()));
       if (!done) refuse(done.error());
     }
   }
 
+  /// Tells the other end of the call at which this thread works that the token has answered.
+  static void tell_progress() {
+    if (serving_ != nullptr) static_cast<void>(serving_->reply(ReplyKind::working));
+  }
+
  private:
-  /// Sends a message; what is too long for one is an error instead.
+  static thread_local Connection* serving_;
+
+  /// Sends a message, over the request, which has been read by then; what is too long for one is an error
+  /// instead.
   template <typename... Values>
   Result<void> reply(ReplyKind kind, const Values&... values) {
-    Encoder encoder(out_.expose_for_writing());
+    Encoder encoder(buffer_.expose_for_writing());
     encoder.put(kind, values...);
     if (!encoder.fits())
       return fail(ErrorCode::token_failed, "what the token says of itself is too long to be believed");
-    link_.send(out_.expose().first(encoder.size()));
-    wipe(out_.expose_for_writing().first(encoder.size()));
+    link_.send(buffer_.expose().first(encoder.size()));
+    wipe(buffer_.expose_for_writing().first(encoder.size()));
     return {};
   }
   template <typename Entry>
@@ -147,9 +156,10 @@ class Connection {
 
   Opened& opened_;
   const Link& link_;
-  SecretBytes in_{kMaxMessageBytes};
-  SecretBytes out_{kMaxMessageBytes};
+  SecretBytes buffer_{kMaxMessageBytes};
 };
+
+thread_local Connection* Connection::serving_ = nullptr;
 
 Result<void> Connection::answer(Decoder& request) {
   auto call = WorkerCall::connect;
@@ -189,8 +199,8 @@ Result<void> Connection::answer_about_module(WorkerCall call, Decoder& request) 
   Uri uri;
   TRY_DO(read(request, uri));
   TRY(auto token, opened_.module().token(uri));
-  TRY(const TokenInfo info, token->info());
-  return reply(ReplyKind::done, opened_.add(std::move(token)), info);
+  const std::uint32_t number = opened_.add(token);
+  return reply(ReplyKind::done, number, token->as_found());
 }
 
 Result<void> Connection::answer_about_token(WorkerCall call, Decoder& request) {
@@ -357,7 +367,7 @@ bool Server::start(const LoadModule& load) {
   settings.module = module;
   settings.trials_folder = trials_folder;
   settings.deadline = std::chrono::milliseconds(deadline_ms);
-  auto loaded = load(settings);
+  auto loaded = load(settings, Connection::tell_progress);
   if (!loaded) {
     answer(ReplyKind::failed, &loaded.error());
     return true;

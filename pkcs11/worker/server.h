@@ -15,8 +15,9 @@ struct ServedModule {
   std::unique_ptr<TrialCache> trials;  ///< outlives `module`
   std::shared_ptr<TokenModule> module;
 };
-/// Loads the module that the first message names.
-using LoadModule = std::function<Result<ServedModule>(const WorkerSettings&)>;
+/// Loads the module that the first message names; `on_progress` is for `ModuleSettings`.
+using LoadModule =
+    std::function<Result<ServedModule>(const WorkerSettings&, std::function<void()> on_progress)>;
 
 /// The life of a token worker: loads a module, answers calls that come over `control` and over the sockets
 /// that it brings, and logs out when the other end is closed. Ends the process: with 0 then, with 2 where

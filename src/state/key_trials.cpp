@@ -83,25 +83,25 @@ Result<void> KeyTrials::put(const std::string& key, const std::string& value) co
 
 Result<std::vector<FailedPins::Entry>> FailedPins::all() const { return read_pins(state_); }
 
-Result<bool> FailedPins::contains(const std::string& token_serial, const std::string& source) const {
+Result<bool> FailedPins::contains(const std::string& token, const std::string& source) const {
   TRY(const auto pins, read_pins(state_));
-  return holds(pins, token_serial, source);
+  return holds(pins, token, source);
 }
 
-Result<void> FailedPins::add(const std::string& token_serial, const std::string& source) const {
+Result<void> FailedPins::add(const std::string& token, const std::string& source) const {
   TRY(const StateLock lock, state_.lock_file("failed-pins"));
   TRY(auto pins, read_pins(state_));
-  if (holds(pins, token_serial, source)) return {};
-  pins.push_back({token_serial, source, state_.clock().timestamp()});
+  if (holds(pins, token, source)) return {};
+  pins.push_back({token, source, state_.clock().timestamp()});
   return write_pins(state_, pins);
 }
 
-Result<std::size_t> FailedPins::forget(const std::optional<std::string>& token_serial,
+Result<std::size_t> FailedPins::forget(const std::optional<std::string>& token,
                                        const std::optional<std::string>& source) const {
   TRY(const StateLock lock, state_.lock_file("failed-pins"));
   TRY(auto pins, read_pins(state_));
   const std::size_t count = std::erase_if(pins, [&](const FailedPin& pin) {
-    return (!token_serial || pin.token == *token_serial) && (!source || pin.source == *source);
+    return (!token || pin.token == *token) && (!source || pin.source == *source);
   });
   if (count > 0) TRY_DO(write_pins(state_, pins));
   return count;

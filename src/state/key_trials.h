@@ -28,18 +28,18 @@ class FailedPins {
  public:
   explicit FailedPins(const StateFolder& state) : state_(state) {}
   struct Entry {
-    std::string token;   ///< its serial
+    std::string token;   ///< a URI that tells it from all others; in old files its serial
     std::string source;  ///< of the PIN
     std::string time;    ///< when it was refused
   };
   Result<std::vector<Entry>> all() const;
   /// True if `source` (a path with inode and mtime, or another text that the token layer makes) has failed
   /// for the token.
-  Result<bool> contains(const std::string& token_serial, const std::string& source) const;
-  Result<void> add(const std::string& token_serial, const std::string& source) const;
+  Result<bool> contains(const std::string& token, const std::string& source) const;
+  Result<void> add(const std::string& token, const std::string& source) const;
   /// Forgets what is named: a source of a token, all sources of it, or all sources of every token; returns
   /// how many there were.
-  Result<std::size_t> forget(const std::optional<std::string>& token_serial,
+  Result<std::size_t> forget(const std::optional<std::string>& token,
                              const std::optional<std::string>& source = {}) const;
 
  private:

@@ -72,10 +72,11 @@ class PinLedger {
   /// Held from the look into the ledger until what became of the PIN is noted, so that programs that start
   /// together do not all send the same wrong one.
   virtual Result<std::shared_ptr<void>> lock() = 0;
-  /// True if the source of `marker` was refused by the token of this serial. Errors: `state_failed`.
-  virtual Result<bool> refused(const std::string& serial, const std::string& marker) = 0;
-  virtual Result<void> record_failed(const std::string& serial, const std::string& marker) = 0;
-  virtual Result<void> forget(const std::string& serial, const std::string& marker) = 0;
+  /// True if the source of `marker` was refused by `token`, a URI that tells it from all others or, in old
+  /// records, its serial number. Errors: `state_failed`.
+  virtual Result<bool> refused(const std::string& token, const std::string& marker) = 0;
+  virtual Result<void> record_failed(const std::string& token, const std::string& marker) = 0;
+  virtual Result<void> forget(const std::string& token, const std::string& marker) = 0;
 };
 
 }  // namespace trainseal

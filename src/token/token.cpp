@@ -32,12 +32,26 @@ bool usable(const OperationTrial& trial) {
   return trial.outcome == TrialOutcome::native || trial.outcome == TrialOutcome::raw;
 }
 
+/// What the ledger knows a token by. NSS and opencryptoki give all their tokens the same serial number.
+std::string name_in_ledger(const TokenInfo& info) {
+  Uri uri = uri_of(info);
+  uri.manufacturer = info.manufacturer;
+  uri.model = info.model;
+  return uri.str();
+}
+
+/// True if a source is in the ledger, also under the serial number alone, as it was noted formerly.
+Result<bool> is_noted(PinLedger& ledger, const TokenInfo& info, const std::string& marker) {
+  TRY(const bool noted, ledger.refused(name_in_ledger(info), marker));
+  return noted ? Result<bool>(true) : ledger.refused(info.serial, marker);
+}
+
 /// Notes that the token refused what came from `obtained`; the token's `error` stays the one to be told.
-Error with_record(Error error, PinLedger& ledger, const std::string& serial, const std::string& marker,
+Error with_record(Error error, PinLedger& ledger, const TokenInfo& info, const std::string& marker,
                   const std::string& source) {
   error.what += text(" (from ", source, ')');
   if (marker.empty()) return error;
-  if (auto recorded = ledger.record_failed(serial, marker); !recorded) {
+  if (auto recorded = ledger.record_failed(name_in_ledger(info), marker); !recorded) {
     error.hint = text(
         "stop automatic restarts, which would lock the token: that this PIN is wrong could not be noted, ",
         recorded.error().what);
@@ -59,7 +73,7 @@ std::string unanswered_marker(const ObtainedPin& obtained) { return obtained.mar
 /// Refuses a PIN whose source is known as wrong. True if it was sent once without an answer.
 Result<bool> check_ledger(const ObtainedPin& obtained, const TokenInfo& info, PinLedger& ledger) {
   if (obtained.marker.empty()) return false;
-  TRY(const bool refused_before, ledger.refused(info.serial, obtained.marker));
+  TRY(const bool refused_before, is_noted(ledger, info, obtained.marker));
   if (refused_before)
     return fail(
         ErrorCode::pin_incorrect,
@@ -67,7 +81,7 @@ Result<bool> check_ledger(const ObtainedPin& obtained, const TokenInfo& info, Pi
              " before, so it is not tried again"),
         text("put the right PIN there; where that alone does not do, or if it is right, run `trainseal "
              "token forget-failed-pin`"));
-  TRY(const bool was_unanswered, ledger.refused(info.serial, unanswered_marker(obtained)));
+  TRY(const bool was_unanswered, is_noted(ledger, info, unanswered_marker(obtained)));
   if (was_unanswered && info.pin_count_low)
     return fail(ErrorCode::pin_incorrect,
                 text("the PIN from ", obtained.source, " was sent to the token ", quoted(info.label),
@@ -82,8 +96,8 @@ Error unanswered(Error error, const ObtainedPin& obtained, const TokenInfo& info
                  PinLedger& ledger) {
   error.what += text(", during the log-in to ", quoted(info.label), " with the PIN from ", obtained.source);
   if (obtained.marker.empty()) return error;
-  const auto noted =
-      ledger.record_failed(info.serial, was_unanswered ? obtained.marker : unanswered_marker(obtained));
+  const auto noted = ledger.record_failed(name_in_ledger(info),
+                                          was_unanswered ? obtained.marker : unanswered_marker(obtained));
   if (was_unanswered)
     error.hint +=
         text(error.hint.empty() ? "" : "; ",
@@ -207,13 +221,15 @@ Result<std::string> log_in(LogInTarget& token, PinSource& source, PinLedger& led
     return fail(unanswered(std::move(outcome).error(), obtained, info, was_unanswered, ledger));
   if (outcome) {
     // Where this fails, the source has one attempt without an answer less.
-    if (was_unanswered) static_cast<void>(ledger.forget(info.serial, unanswered_marker(obtained)));
+    if (was_unanswered)
+      for (const std::string& name : {name_in_ledger(info), info.serial})
+        static_cast<void>(ledger.forget(name, unanswered_marker(obtained)));
     return std::move(obtained.warning);
   }
   Error error = std::move(outcome).error();
   const bool refused = error.code == ErrorCode::pin_incorrect || error.code == ErrorCode::pin_locked;
   if (!refused) return fail(std::move(error));
-  return fail(with_record(std::move(error), ledger, info.serial, obtained.marker, obtained.source));
+  return fail(with_record(std::move(error), ledger, info, obtained.marker, obtained.source));
 }
 
 Result<std::string> log_in_and_keep(Token& token, std::shared_ptr<PinSource> source, PinLedger& ledger) {

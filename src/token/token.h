@@ -39,6 +39,8 @@ class LogInTarget {
 /// call may fail with `token_unavailable`, `token_failed` and, after the log-in was lost, the PIN's codes.
 class Token : public LogInTarget {
  public:
+  /// What it said of itself when it was found.
+  virtual const TokenInfo& as_found() const = 0;
   /// How to log in again where the log-in is lost together with the process that had it. In this process
   /// nothing is lost so.
   virtual void keep_log_in(const std::function<Result<void>(LogInTarget&)>& /*again*/) {}
@@ -83,8 +85,8 @@ class TokenModule {
   virtual Result<std::shared_ptr<Token>> token(const Uri& uri) = 0;
 };
 
-/// What was found out about keys, kept from one start to the next. Keys and values are texts of the token
-/// layer. Losing an entry costs a trial and nothing else, so that failures stay inside.
+/// What was found out about keys and modules, kept from one start to the next. Keys and values are texts of
+/// the token layer. Losing an entry costs a trial and nothing else, so that failures stay inside.
 class TrialCache {
  public:
   virtual ~TrialCache() = default;

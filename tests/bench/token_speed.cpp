@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "cli/access/state_trials.h"
 #include "pkcs11/backend.h"
 #include "pkcs11/cryptoki.h"
 #include "token/worker/remote.h"
@@ -143,12 +144,6 @@ class Bare {
   std::size_t modulus_bytes_ = 0;
 };
 
-class NoTrials final : public TrialCache {
- public:
-  std::optional<std::string> find(const std::string&) override { return {}; }
-  void put(const std::string&, const std::string&) override {}
-};
-
 /// The key as the program uses it.
 class Ours {
  public:
@@ -210,7 +205,7 @@ int main(int argc, char** argv) {
     measure(key, operation, threads, seconds);
     return 0;
   }
-  NoTrials trials;
+  cli::StateTrials trials(setting("TRAINSEAL_BENCH_TRIALS"));
   std::shared_ptr<TokenModule> module;
   if (way == "direct")
     module = good(open_cryptoki(

@@ -21,8 +21,7 @@ TEST_CASE("what libp11 can do is kept apart from what the token can do", "[.][li
   ReadyToken ready;
   ready.hsm.add_key(SoftwareKey::generate(), "station-3");
   good(ready.token->probe(uri("pkcs11:object=station-3")));
-  REQUIRE(ready.cache.entries.size() == 1);
-  const auto& [key, value] = *ready.cache.entries.begin();
+  const auto& [key, value] = ready.cache.only("key");
   CHECK_THAT(key, Catch::EndsWith(" libp11"));
   CHECK(value == "unwrap=raw sign=raw statement=raw pkcs1=native");
 }

@@ -1,45 +1,9 @@
 // What the token is asked to do, by the record of the logging interposer.
 
-#include <sstream>
-
-#include "token/soft_hsm.h"
+#include "token/recorded_token.h"
 
 using namespace trainseal;
 using namespace trainseal::test;
-
-namespace {
-
-/// A SoftHSM token behind the interposer.
-class RecordedToken {
- public:
-  RecordedToken() {
-    ::setenv("TRAINSEAL_INTERPOSE_MODULE", kSoftHsmModule, 1);
-    ::setenv("TRAINSEAL_INTERPOSE_LOG", (folder_.path() / "log").c_str(), 1);
-    ready_.emplace(TRAINSEAL_INTERPOSER);
-  }
-  ~RecordedToken() { ::unsetenv("TRAINSEAL_INTERPOSE_LOG"); }
-  Token& token() { return *ready_->token; }
-  /// A key that another process put onto the token.
-  std::unique_ptr<TokenKey> key() {
-    ready_->hsm.add_key(SoftwareKey::generate(), "station-3");
-    return good(ready_->token->key(uri("pkcs11:object=station-3")));
-  }
-  MemoryCache& cache() { return ready_->cache; }
-  std::string log() const { return content_of(folder_.path() / "log"); }
-  void forget_log() const { std::filesystem::remove(folder_.path() / "log"); }
-  unsigned calls(const std::string& function) const {
-    std::istringstream lines(log());
-    unsigned count = 0;
-    for (std::string line; std::getline(lines, line);) count += line.find(' ' + function + ' ') != line.npos;
-    return count;
-  }
-
- private:
-  ScratchFolder folder_;
-  std::optional<ReadyToken> ready_;
-};
-
-}  // namespace
 
 TEST_CASE("the record shows a key made on the token, no private value asked for, and no PIN") {
   RecordedToken recorded;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -106,6 +107,14 @@ class MemoryCache final : public TrialCache {
     return entry == entries.end() ? std::nullopt : std::optional(entry->second);
   }
   void put(const std::string& key, const std::string& value) override { entries[key] = value; }
+  /// The one entry that is about a key or, with "module", about a module.
+  std::pair<const std::string, std::string>& only(std::string_view about) {
+    const auto fits = [&](const auto& entry) {
+      return entry.first.starts_with("module ") == (about == "module");
+    };
+    REQUIRE(std::ranges::count_if(entries, fits) == 1);
+    return *std::ranges::find_if(entries, fits);
+  }
   std::map<std::string, std::string> entries;
 };
 
@@ -159,8 +168,8 @@ inline Result<std::shared_ptr<TokenModule>> open_module(TrialCache& cache,
 
 /// A SoftHSM token, logged in to.
 struct ReadyToken {
-  explicit ReadyToken(const std::string& module_file = kSoftHsmModule)
-      : module(good(open_module(cache, module_file))) {
+  explicit ReadyToken(ModuleSettings settings = {.module = kSoftHsmModule})
+      : module(good(open_module(cache, std::move(settings)))) {
     token = good(module->token(uri("pkcs11:token=probe")));
     good(token->log_in(pin(kPin)));
   }

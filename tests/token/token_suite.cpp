@@ -247,6 +247,17 @@ TEST_CASE("without a log-in there are no private keys, and the hint says why", "
   good(key->sign_pss(Sha512::of({}), PssSalt::protocol));
 }
 
+TEST_CASE("a PIN that was noted as wrong under the serial number alone is not sent") {
+  SoftHsm hsm;
+  MemoryCache cache;
+  MemoryLedger ledger;
+  const auto token = good(good(open_module(cache))->token(uri("pkcs11:token=probe")));
+  CountingPin source(kPin, "file pin inode 1 mtime 1");
+  ledger.entries.insert({token->as_found().serial, "file pin inode 1 mtime 1"});
+  CHECK(bad(log_in(*token, source, ledger)).code == ErrorCode::pin_incorrect);
+  CHECK_FALSE(token->logged_in());
+}
+
 TEST_CASE("a wrong PIN is sent once", "[both]") {
   SoftHsm hsm;
   MemoryCache cache;
@@ -260,7 +271,11 @@ TEST_CASE("a wrong PIN is sent once", "[both]") {
   CHECK_THAT(first.detail, Catch::Contains("C_Login: CKR_PIN_INCORRECT"));
   CHECK_THAT(first.hint, Catch::Contains("forget-failed-pin"));
   REQUIRE(ledger.entries.size() == 1);
-  CHECK(ledger.entries.begin()->first == good(token->info()).serial);
+  const TokenInfo info = token->as_found();
+  CHECK(uri(ledger.entries.begin()->first).matches(info));
+  TokenInfo other = info;
+  other.label = "another token of the same serial number";
+  CHECK_FALSE(uri(ledger.entries.begin()->first).matches(other));
   CHECK(good(token->info()).pin_count_low);
 
   const Error second = bad(log_in(*token, wrong, ledger));
@@ -347,8 +362,7 @@ TEST_CASE("what the trial of a key showed is kept and used") {
   CHECK(trial.sign_statement.outcome == TrialOutcome::native);
   CHECK(trial.sign_pkcs1.outcome == TrialOutcome::native);
 
-  REQUIRE(ready.cache.entries.size() == 1);
-  const auto& [key, value] = *ready.cache.entries.begin();
+  const auto& [key, value] = ready.cache.only("key");
   CHECK(value == "unwrap=raw sign=native statement=native pkcs1=native");
   CHECK_THAT(key, Catch::Contains(made.public_key->fingerprint().hex()));
 
@@ -366,6 +380,35 @@ TEST_CASE("what the trial of a key showed is kept and used") {
   const auto native = good(ready.token->key(uri(made.uri)));
   const WrappedKey wrapped = good(made.public_key->wrap(SymmetricKey::generate()));
   CHECK(bad(native->unwrap(wrapped)).code == ErrorCode::mechanism_refused);
+}
+
+TEST_CASE("a module's file is read again when it has changed, and a key is tried anew then") {
+  SoftHsm hsm;
+  hsm.add_key(SoftwareKey::generate(), "station-3");
+  const auto file = hsm.folder().path() / "module.so";
+  const auto copy = [&] {
+    std::filesystem::copy_file(kSoftHsmModule, hsm.folder().path() / "copy.so");
+    std::filesystem::rename(hsm.folder().path() / "copy.so", file);
+  };
+  copy();
+  MemoryCache cache;
+  const auto is_known = [&] {
+    const auto token = good(good(open_module(cache, file))->token(uri("pkcs11:token=probe")));
+    good(token->log_in(pin(kPin)));
+    const auto key = good(token->key(uri("pkcs11:object=station-3")));
+    const bool known = key->unwrap_path() == KeyPath::raw;
+    good(key->unwrap(good(key->public_key().wrap(SymmetricKey::generate()))));
+    return known;
+  };
+  CHECK_FALSE(is_known());
+  CHECK(is_known());
+  // What is remembered of the file is used, for as long as it is the same file.
+  std::string& remembered = cache.only("module").second;
+  remembered.back() = remembered.back() == '0' ? '1' : '0';
+  CHECK_FALSE(is_known());
+  CHECK(is_known());
+  copy();
+  CHECK(is_known());  // by its content it is the module of the first time
 }
 
 TEST_CASE("a trial's text is read as it was written and nothing else") {

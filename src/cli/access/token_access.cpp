@@ -37,16 +37,16 @@ Result<std::shared_ptr<void>> StatePinLedger::lock() {
   return std::make_shared<StateLock>(std::move(lock));
 }
 
-Result<bool> StatePinLedger::refused(const std::string& serial, const std::string& marker) {
-  return pins_.contains(serial, marker);
+Result<bool> StatePinLedger::refused(const std::string& token, const std::string& marker) {
+  return pins_.contains(token, marker);
 }
 
-Result<void> StatePinLedger::record_failed(const std::string& serial, const std::string& marker) {
-  return pins_.add(serial, marker);
+Result<void> StatePinLedger::record_failed(const std::string& token, const std::string& marker) {
+  return pins_.add(token, marker);
 }
 
-Result<void> StatePinLedger::forget(const std::string& serial, const std::string& marker) {
-  TRY_DO(pins_.forget(serial, marker));
+Result<void> StatePinLedger::forget(const std::string& token, const std::string& marker) {
+  TRY_DO(pins_.forget(token, marker));
   return {};
 }
 

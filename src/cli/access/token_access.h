@@ -17,9 +17,9 @@ class StatePinLedger final : public PinLedger {
  public:
   explicit StatePinLedger(const StateFolder& state) : state_(state), pins_(state) {}
   Result<std::shared_ptr<void>> lock() override;
-  Result<bool> refused(const std::string& serial, const std::string& marker) override;
-  Result<void> record_failed(const std::string& serial, const std::string& marker) override;
-  Result<void> forget(const std::string& serial, const std::string& marker) override;
+  Result<bool> refused(const std::string& token, const std::string& marker) override;
+  Result<void> record_failed(const std::string& token, const std::string& marker) override;
+  Result<void> forget(const std::string& token, const std::string& marker) override;
 
  private:
   const StateFolder& state_;

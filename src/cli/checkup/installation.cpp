@@ -50,10 +50,10 @@ void check_failed_pins(Checkup& checkup, const StateFolder& state) {
   if (!failed) return checkup.problem("pin", failed.error());
   for (const auto& entry : *failed)
     checkup.note("pin",
-                 text("the PIN from ", entry.source, " was refused by the token with serial ", entry.token,
-                      " at ", entry.time, "; it is not used again until it changes"),
+                 text("the PIN from ", entry.source, " was refused by the token ", entry.token, " at ",
+                      entry.time, "; it is not used again until it changes"),
                  text("put the right PIN there; if it is right, `trainseal token forget-failed-pin ",
-                      entry.token, '`'));
+                      quoted(entry.token), '`'));
 }
 
 /// The state folder, if it is usable.

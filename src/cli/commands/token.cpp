@@ -64,9 +64,37 @@ Result<Report> run_probe(Context& context, WithRates with_rates) {
   return report;
 }
 
-Result<Report> run_forget(Context& context, const std::optional<std::string>& serial) {
+/// What a record of a refused PIN says of its token: a URI or, formerly, the serial number.
+TokenInfo recorded_token(const std::string& name) {
+  const auto uri = Uri::parse(name);
+  TokenInfo info;
+  info.serial = uri ? uri->serial.value_or("") : name;
+  if (!uri) return info;
+  info.label = uri->token.value_or("");
+  info.manufacturer = uri->manufacturer.value_or("");
+  info.model = uri->model.value_or("");
+  return info;
+}
+
+Result<std::size_t> forget_pins(const FailedPins& pins, const Uri& token) {
+  TRY(const auto entries, pins.all());
+  std::size_t forgotten = 0;
+  for (const auto& entry : entries) {
+    if (!token.matches(recorded_token(entry.token))) continue;
+    TRY(const std::size_t count, pins.forget(entry.token, entry.source));
+    forgotten += count;
+  }
+  return forgotten;
+}
+
+Result<Report> run_forget(Context& context, const std::optional<std::string>& token) {
   TRY(const auto desk, Desk::open(context, Desk::StateUse::opens));
-  TRY(const std::size_t forgotten, FailedPins(desk->state()).forget(serial));
+  Uri wanted;
+  wanted.serial = token;
+  if (token && token->starts_with("pkcs11:")) {
+    TRY(wanted, parse_uri(*token));
+  }
+  TRY(const std::size_t forgotten, forget_pins(FailedPins(desk->state()), wanted));
   Report report;
   report.fields["forgotten"] = forgotten;
   report.line(forgotten == 0
@@ -87,10 +115,10 @@ void add_token_commands(CommandTable& table) {
                             return run_probe(context, *no_rates ? WithRates::no : WithRates::yes);
                           });
   probe.add_flag("--no-rates", *no_rates, "Do not measure how fast it is, by hundreds of operations");
-  const auto serial = std::make_shared<std::optional<std::string>>();
+  const auto token = std::make_shared<std::optional<std::string>>();
   auto& forget = table.add(group, "forget-failed-pin", "Let a PIN that was refused be tried again",
-                           [serial](Context& context) { return run_forget(context, *serial); });
-  forget.add_option("SERIAL", *serial, "The token's serial number (else all tokens)");
+                           [token](Context& context) { return run_forget(context, *token); });
+  forget.add_option("TOKEN", *token, "The token's URI or serial number (else all tokens)");
 }
 
 }  // namespace trainseal::cli

@@ -34,15 +34,12 @@ UniqueFd passenger_of(msghdr& message) {
   return UniqueFd(fd);
 }
 
-/// True once something can be read, or the other end is gone.
-bool wait_for(int fd, std::optional<Link::Deadline> deadline) {
+/// True if something can be read before the deadline, or the other end is gone.
+bool is_ready_until(int fd, Link::Deadline deadline) {
   while (true) {
-    int timeout_ms = -1;
-    if (deadline) {
-      const auto left =
-          std::chrono::ceil<std::chrono::milliseconds>(*deadline - std::chrono::steady_clock::now());
-      timeout_ms = static_cast<int>(std::max<std::int64_t>(left.count(), 0));
-    }
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const int timeout_ms = static_cast<int>(std::max<std::int64_t>(left.count(), 0));
     pollfd waiting{fd, POLLIN, 0};
     const int ready = ::poll(&waiting, 1, timeout_ms);
     if (ready > 0) return true;
@@ -81,7 +78,7 @@ bool Link::send(ByteView message, int passenger) const {
 }
 
 Link::Received Link::receive(MutableByteView buffer, std::optional<Deadline> deadline) const {
-  if (!wait_for(socket_.get(), deadline)) return {Arrival::nothing_in_time, {}, {}};
+  if (deadline && !is_ready_until(socket_.get(), *deadline)) return {Arrival::nothing_in_time, {}, {}};
   iovec content{buffer.data(), buffer.size()};
   Passage passage{};
   msghdr header = message_header(content, passage);

@@ -66,13 +66,14 @@ void Decoder::get_one(Uri& uri) {
 void Decoder::get_one(std::optional<PublicKey>& key) {
   key.reset();
   bool present = false;
-  std::string pem;
+  ByteView modulus;
+  ByteView exponent;
   get_one(present);
   if (!present) return;
-  get_one(pem);
-  auto parsed = PublicKey::parse_pem(pem);
-  if (!parsed) return spoil();
-  key = *std::move(parsed);
+  get(modulus, exponent);
+  auto made = PublicKey::from_numbers(modulus, exponent);
+  if (!made) return spoil();
+  key = *std::move(made);
 }
 
 void Decoder::get_one(std::optional<Digest512>& digest) {

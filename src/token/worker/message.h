@@ -46,13 +46,14 @@ enum class WorkerCall : std::uint8_t {
 /// How a message of the worker is to be read.
 enum class ReplyKind : std::uint8_t {
   done,
-  failed,  ///< an `Error` follows
-  item,    ///< one entry of a list; more messages follow
+  failed,   ///< an `Error` follows
+  item,     ///< one entry of a list; more messages follow
+  working,  ///< the token has answered and is asked for more; the deadline counts from here
 };
 
 // The last value of each enumeration that is sent: what is above it is no message of ours.
 constexpr WorkerCall last_of(WorkerCall) { return WorkerCall::sign_pkcs1; }
-constexpr ReplyKind last_of(ReplyKind) { return ReplyKind::item; }
+constexpr ReplyKind last_of(ReplyKind) { return ReplyKind::working; }
 constexpr ErrorCode last_of(ErrorCode) { return ErrorCode::timeout; }
 constexpr TrialOutcome last_of(TrialOutcome) { return TrialOutcome::refused; }
 constexpr PssSalt last_of(PssSalt) { return PssSalt::statement; }
@@ -138,7 +139,7 @@ class Encoder {
   void put_one(const std::string& text) { put_one(as_bytes(text)); }
   void put_one(const SecretBytes& secret) { put_one(secret.expose()); }
   void put_one(const Digest512& digest) { put_one(digest.hex()); }
-  void put_one(const PublicKey& key) { put_one(key.pem()); }
+  void put_one(const PublicKey& key) { put(key.modulus(), key.exponent()); }
   void put_one(const Uri& uri) { put_one(uri.str()); }
   void append(ByteView bytes);
 

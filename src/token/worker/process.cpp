@@ -20,7 +20,7 @@ namespace trainseal {
 namespace {
 
 constexpr auto kTimeToLogOut = std::chrono::seconds(2);
-constexpr std::size_t kMostItems = 4096;
+constexpr std::size_t kMostMessages = 4096;  // as an answer: no token has as many keys
 constexpr auto kTimeToDie = std::chrono::seconds(2);
 /// What posix_spawn is to do in the child.
 class SpawnActions {
@@ -262,20 +262,21 @@ CallResult WorkerProcess::exchange(const Link& link, MutableByteView buffer, con
   const bool sent = link.send(buffer.first(encoder.size()));
   wipe(buffer.first(encoder.size()));
   if (!sent) return ended();
-  const auto deadline = std::chrono::steady_clock::now() + call.deadline;
-  for (std::size_t items = 0;; ++items) {
+  auto deadline = std::chrono::steady_clock::now() + call.deadline;
+  for (std::size_t messages = 0;; ++messages) {
     const auto received = link.receive(buffer, deadline);
     const bool late =
         received.arrival == Link::Arrival::nothing_in_time || std::chrono::steady_clock::now() > deadline;
     if (late) return timed_out(call.deadline);
-    if (items > kMostItems) return ended();  // no token has as many keys
+    if (messages > kMostMessages) return ended();
     if (received.arrival == Link::Arrival::closed) return ended();
     Decoder decoder(received.message);
     auto kind = ReplyKind::done;
     decoder.get(kind);
     auto result = read_reply(decoder, kind, call);
     wipe(buffer.first(received.message.size()));
-    if (!result || kind != ReplyKind::item) return result;
+    if (!result || kind == ReplyKind::done) return result;
+    if (kind == ReplyKind::working) deadline = std::chrono::steady_clock::now() + call.deadline;
   }
 }
 

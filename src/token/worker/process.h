@@ -55,7 +55,7 @@ struct CallFailure {
 using CallResult = std::expected<void, CallFailure>;
 
 /// One process in which a PKCS#11 module is loaded, and the sockets to it. Thread-safe: as many calls at a
-/// time as the settings have sessions; further ones wait. A call that gets no answer until its deadline kills
+/// time as the settings have sessions; further ones wait. A call that hears nothing until its deadline kills
 /// the process; so does the end of this object, after a short time for the log-out.
 class WorkerProcess {
  public:
@@ -71,7 +71,7 @@ class WorkerProcess {
   using Read = std::function<void(Decoder&)>;
   struct Call {
     WorkerCall what;
-    std::chrono::milliseconds deadline;
+    std::chrono::milliseconds deadline;  ///< for each operation of the token that the call needs
     Write write = [](Encoder&) {};
     Read read = [](Decoder&) {};
     Read read_item = {};  ///< for lists

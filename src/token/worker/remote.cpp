@@ -1,10 +1,10 @@
 #include "token/worker/remote.h"
 
 #include <atomic>
-#include <map>
 #include <mutex>
 
 #include "base/text.h"
+#include "token/opened_tokens.h"
 #include "token/worker/supervisor.h"
 
 namespace trainseal {
@@ -16,7 +16,6 @@ using Call = WorkerProcess::Call;
 
 // An operation has `token.deadline_ms`; some take longer by their nature.
 constexpr int kDeadlinesForAPerson = 12;  // who types a PIN at the token's own pad
-constexpr int kDeadlinesForATrial = 8;    // four operations in two ways
 constexpr int kDeadlinesForANewKey = 30;  // smart cards look for primes for minutes
 
 /// The number of something in one worker.
@@ -51,6 +50,7 @@ class RemoteToken final : public Token, public std::enable_shared_from_this<Remo
   RemoteToken(std::shared_ptr<WorkerSupervisor> workers, TokenInfo info, Place place)
       : workers_(std::move(workers)), info_(std::move(info)), place_(place) {}
 
+  const TokenInfo& as_found() const override { return info_; }
   Result<TokenInfo> info() override;
   bool logged_in() const override { return logged_in_; }
   Result<void> log_in(std::optional<Pin> pin) override;
@@ -86,7 +86,7 @@ class RemoteToken final : public Token, public std::enable_shared_from_this<Remo
   CallResult send_log_in(WorkerProcess& process, std::uint32_t number, const std::optional<Pin>& pin);
 
   const std::shared_ptr<WorkerSupervisor> workers_;
-  const TokenInfo info_;  ///< as it was when the token was found
+  const TokenInfo info_;  ///< as found
   std::atomic<bool> logged_in_ = false;
   std::atomic<bool> wanted_ = false;  ///< logged in once, and not out: to be so in the next worker, too
   std::atomic<bool> unanswered_ = false;
@@ -146,8 +146,10 @@ class RemoteKey final : public TokenKey {
  private:
   friend class RemoteToken;
   PlaceResult place_in(WorkerProcess& process);
-  template <typename Answer, typename... Request>
-  Result<Answer> use(WorkerCall what, std::atomic<KeyPath>& path, const Request&... request);
+  /// `is_right` judges the answer before it leaves: the worker's memory is the module's as well.
+  template <typename Answer, typename IsRight, typename... Request>
+  Result<Answer> use(WorkerCall what, std::atomic<KeyPath>& path, IsRight is_right,
+                     const Request&... request);
 
   const std::shared_ptr<RemoteToken> token_;
   const Uri uri_;
@@ -299,7 +301,7 @@ Result<PublicKey> RemoteToken::public_key(const Uri& uri) {
 Result<KeyTrial> RemoteToken::probe(const Uri& uri) {
   KeyTrial trial;
   TRY_DO(ask({.what = WorkerCall::probe,
-              .deadline = deadline(kDeadlinesForATrial),
+              .deadline = deadline_with_a_person(),
               .write = [&](Encoder& encoder) { encoder.put(uri); },
               .read = [&](Decoder& decoder) { decoder.get(trial); }}));
   return trial;
@@ -354,17 +356,28 @@ PlaceResult RemoteKey::place_in(WorkerProcess& process) {
   return answer.number;
 }
 
-template <typename Answer, typename... Request>
-Result<Answer> RemoteKey::use(WorkerCall what, std::atomic<KeyPath>& path, const Request&... request) {
+Error wrong_signature() {
+  return {ErrorCode::token_failed,
+          "the token returned a signature that does not verify",
+          "nothing was signed; do not use this token before its vendor has looked at it",
+          {},
+          {}};
+}
+
+template <typename Answer, typename IsRight, typename... Request>
+Result<Answer> RemoteKey::use(WorkerCall what, std::atomic<KeyPath>& path, IsRight is_right,
+                              const Request&... request) {
   Answer answer;
   auto way = KeyPath::native;
   auto done = token_->workers().run(Again::allowed, [&](WorkerProcess& process) -> CallResult {
     const auto number = place_in(process);
     if (!number) return no_call(number.error());
-    return process.call({.what = what,
-                         .deadline = token_->deadline_with_a_person(),
-                         .write = [&](Encoder& encoder) { encoder.put(*number, request...); },
-                         .read = [&](Decoder& decoder) { decoder.get(way, answer); }});
+    auto called = process.call({.what = what,
+                                .deadline = token_->deadline_with_a_person(),
+                                .write = [&](Encoder& encoder) { encoder.put(*number, request...); },
+                                .read = [&](Decoder& decoder) { decoder.get(way, answer); }});
+    if (called && !is_right(answer)) return no_call(wrong_signature());
+    return called;
   });
   if (!done) {
     token_->note(done.error());
@@ -374,29 +387,26 @@ Result<Answer> RemoteKey::use(WorkerCall what, std::atomic<KeyPath>& path, const
   return answer;
 }
 
-/// The worker has verified it, but its memory is the module's as well.
-std::unexpected<Error> wrong_signature() {
-  return fail(ErrorCode::token_failed, "the token worker returned a signature that does not verify",
-              "nothing was signed; do not use this token's module before its vendor has looked at it");
-}
-
 Result<SymmetricKey> RemoteKey::unwrap(const WrappedKey& wrapped) {
-  TRY(SecretBytes key, use<SecretBytes>(WorkerCall::unwrap, paths_.unwrap, wrapped.bytes));
+  const auto any = [](const SecretBytes&) { return true; };
+  TRY(SecretBytes key, use<SecretBytes>(WorkerCall::unwrap, paths_.unwrap, any, wrapped.bytes));
   return SymmetricKey::take(std::move(key));
 }
 
 Result<PssSignature> RemoteKey::sign_pss(const Digest512& digest, PssSalt salt) {
-  TRY(Bytes bytes, use<Bytes>(WorkerCall::sign_pss, paths_.sign, digest, salt));
-  PssSignature signature{std::move(bytes)};
-  if (!public_key_.verifies(digest, signature, salt)) return wrong_signature();
-  return signature;
+  const auto verifies = [&](const Bytes& bytes) {
+    return public_key_.verifies(digest, PssSignature{bytes}, salt);
+  };
+  TRY(Bytes bytes, use<Bytes>(WorkerCall::sign_pss, paths_.sign, verifies, digest, salt));
+  return PssSignature{std::move(bytes)};
 }
 
 Result<Pkcs1Signature> RemoteKey::sign_pkcs1(const Digest512& message_digest) {
-  TRY(Bytes bytes, use<Bytes>(WorkerCall::sign_pkcs1, paths_.sign_pkcs1, message_digest));
-  Pkcs1Signature signature{std::move(bytes)};
-  if (!public_key_.verifies(message_digest, signature)) return wrong_signature();
-  return signature;
+  const auto verifies = [&](const Bytes& bytes) {
+    return public_key_.verifies(message_digest, Pkcs1Signature{bytes});
+  };
+  TRY(Bytes bytes, use<Bytes>(WorkerCall::sign_pkcs1, paths_.sign_pkcs1, verifies, message_digest));
+  return Pkcs1Signature{std::move(bytes)};
 }
 
 class RemoteModule final : public TokenModule {
@@ -413,8 +423,7 @@ class RemoteModule final : public TokenModule {
 
  private:
   const std::shared_ptr<WorkerSupervisor> workers_;
-  std::mutex mutex_;
-  std::map<std::string, std::weak_ptr<RemoteToken>> opened_;  ///< by the token's URI and slot
+  OpenedTokens<RemoteToken> opened_;
 };
 
 Result<std::vector<TokenInfo>> RemoteModule::tokens() {
@@ -438,12 +447,7 @@ Result<std::shared_ptr<Token>> RemoteModule::token(const Uri& uri) {
                          .write = [&](Encoder& encoder) { encoder.put(uri); },
                          .read = [&](Decoder& decoder) { decoder.get(place.number, info); }});
   }));
-  const std::scoped_lock lock(mutex_);
-  auto& known = opened_[text(uri_of(info).str(), ' ', info.slot_id)];
-  if (auto token = known.lock()) return token;
-  auto token = std::make_shared<RemoteToken>(workers_, std::move(info), place);
-  known = token;
-  return token;
+  return opened_.find_or(info, [&] { return std::make_shared<RemoteToken>(workers_, info, place); });
 }
 
 }  // namespace

@@ -28,7 +28,10 @@ class FixedPin final : public PinSource {
 /// A token whose module runs in workers of the program, behind the interposer.
 class Workers {
  public:
-  Workers() : module_file_(hsm_.folder().path() / "module.so"), rules_(hsm_.folder().path() / "rules") {
+  explicit Workers(std::chrono::milliseconds deadline = kDeadline)
+      : deadline_(deadline),
+        module_file_(hsm_.folder().path() / "module.so"),
+        rules_(hsm_.folder().path() / "rules") {
     std::filesystem::copy_file(TRAINSEAL_INTERPOSER, module_file_);
     ::setenv("TRAINSEAL_INTERPOSE_MODULE", kSoftHsmModule, 1);
     ::setenv("TRAINSEAL_INTERPOSE_RULES", rules_.c_str(), 1);
@@ -65,7 +68,7 @@ class Workers {
                         .module = module_file_,
                         .backend = "cryptoki",
                         .sessions = 4,
-                        .deadline = kDeadline});
+                        .deadline = deadline_});
   }
   static Result<void> make_and_delete(Token& token) {
     const Uri made = uri("pkcs11:object=made;type=private");
@@ -74,6 +77,7 @@ class Workers {
     return token.delete_key(made);
   }
 
+  const std::chrono::milliseconds deadline_;
   SoftHsm hsm_;
   std::filesystem::path module_file_;  ///< its own: the lock around a start is on it
   std::filesystem::path rules_;
@@ -108,6 +112,13 @@ void try_each(const std::string& deed) {
 }
 
 }  // namespace
+
+TEST_CASE(
+    "a token that is slow has a deadline for each operation, also where a key is used for the first time") {
+  Workers workers(std::chrono::milliseconds(2500));
+  workers.arm("C_DecryptInit delay=1500\nC_SignInit delay=1500\n");
+  good(workers.command(false));
+}
 
 TEST_CASE("matrix: each function hangs") { try_each("hang"); }
 TEST_CASE("matrix: each function ends the process") { try_each("abort"); }
