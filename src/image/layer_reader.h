@@ -38,9 +38,9 @@ struct LayerMember {
 
 /// What a manifest and a config say about a layer.
 struct LayerFacts {
-  Digest256 digest;    ///< of the blob
-  std::uint64_t size;  ///< of the blob, bytes
-  Digest256 diff_id;   ///< of the tar in it
+  Digest256 digest;        ///< of the blob
+  std::uint64_t size = 0;  ///< of the blob, bytes
+  Digest256 diff_id;       ///< of the tar in it
 };
 
 /// Reads a layer's tar (ustar, GNU, PAX), uncompressed or in gzip or zstd, told apart by its bytes: member

@@ -94,7 +94,7 @@ std::filesystem::path blob_path(const std::filesystem::path& layout, const Diges
 Result<Descriptor> add_blob(const std::filesystem::path& layout, std::string_view media_type,
                             const ReadBytes& content) {
   NewBlob blob(layout);
-  TRY(const Descriptor written, blob.write(media_type, content));
+  TRY(Descriptor written, blob.write(media_type, content));
   TRY_DO(blob.put(written.digest));
   return written;
 }

@@ -61,7 +61,7 @@ Result<std::unique_ptr<TrainStore>> open_folder_store(const StateFolder& state,
 Result<std::unique_ptr<TrainStore>> open_image_store(const StateFolder& state, const ImageRef& train,
                                                      const std::optional<ImageRef>& base);
 /// A view of an image without a store.
-Result<std::unique_ptr<TrainView>> open_image_view(const ImageRef& train);
+Result<std::unique_ptr<TrainView>> open_image_view(const ImageRef& ref);
 
 /// How a train's image differs from its master, besides the train; `listed` are the train's files.
 Result<ImageDifferences> compare_with_master(const ImageRef& train, const ImageRef& master,

@@ -295,6 +295,61 @@ class DockerArchive(Layout):
     FORM = "docker-archive"
 
 
+class ImageInPlace(KillTest):
+    """An image that is decrypted in place, and given up: in a layout, and in an archive, which stands for all that has to be sent."""
+
+    def prepare(self, space, form):
+        space.images = FORMS[form](space.place, "images")
+        space.images.make_base().put(space.train)
+        space.old_top = self.top(space)
+
+    def top(self, space):
+        return [path.read_bytes() for path in sorted(space.images.place.iterdir()) if path.is_file()]
+
+    def top_layer(self, space):
+        scratch.remove(space.place / "unpacked")
+        return space.images.top_layer(space.place / "unpacked")
+
+    def check_released(self, space, rerun):
+        if rerun is not None:
+            self.assert_done(rerun)
+        if self.top(space) == space.old_top:
+            self.assertIsNone(rerun, "the image is the old one")
+            self.assert_no_plaintext([space.images.place, space.party.state], self.plaintext)
+        else:
+            self.assertTrue(self.is_released(self.top_layer(space)), "neither the old nor the new image")
+            scratch.remove(space.place / "unpacked")
+        self.assert_no_plaintext([space.party.state, space.party.home / "tmp"], self.plaintext)
+
+    def release(self, form):
+        self.kill_everywhere(lambda space: self.prepare(space, form), lambda space: ["pre-run", space.images.name()], self.check_released)
+
+    def test_pre_run_in_a_layout(self):
+        self.release("oci")
+
+    def test_pre_run_in_an_archive(self):
+        self.release("docker-archive")
+
+    def discard(self, form):
+        def prepare(space):
+            self.prepare(space, form)
+            self.assert_done(space.run("pre-run", space.images.name()))
+
+        def check(space, rerun):
+            if rerun is not None and rerun.exit != 0:
+                self.assert_refused(rerun, "no_record")
+            if rerun is not None:
+                self.assert_no_plaintext([space.images.place, space.party.state, space.party.home / "tmp"], self.plaintext)
+
+        self.kill_everywhere(prepare, lambda space: ["discard", space.images.name()], check, at_least=5)
+
+    def test_discard_in_a_layout(self):
+        self.discard("oci")
+
+    def test_discard_in_an_archive(self):
+        self.discard("docker-archive")
+
+
 class Discard(KillTest):
     def check_gone(self, space, rerun, gone):
         if rerun is not None and rerun.exit != 0:

@@ -18,14 +18,14 @@ constexpr std::size_t kBufferBytes = 256 * 1024;
 }  // namespace
 
 struct ArchiveWriter::State {
-  State(int fd_, std::filesystem::path path_) : fd(fd_), path(std::move(path_)) {}
+  State(int to, std::filesystem::path name) : fd(to), path(std::move(name)) {}
 
   std::unexpected<Error> failed() const {
     if (failure) return fail(*failure);
     return fail(ErrorCode::store_failed,
                 text("cannot write ", quoted(path.string()), ": ", libarchive::reason(tar.get())));
   }
-  Result<void> write(ByteView bytes) {
+  Result<void> write(ByteView bytes) const {
     if (archive_write_data(tar.get(), bytes.data(), bytes.size()) < 0) return failed();
     return {};
   }
@@ -98,7 +98,7 @@ Result<void> ArchiveWriter::blob(const Descriptor& blob, const ReadBytes& conten
 }
 
 Result<void> ArchiveWriter::finish() && {
-  State& state = *state_;
+  const State& state = *state_;
   if (archive_write_close(state.tar.get()) != ARCHIVE_OK) return state.failed();
   if (fsync(state.fd) != 0)
     return fail(system_error(ErrorCode::store_failed, "write", state.path, errno, "fsync"));

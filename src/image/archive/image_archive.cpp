@@ -163,7 +163,7 @@ Result<Image> unpack_docker_image(const TarFile& archive, const DockerEntry& ent
     manifest["layers"].push_back(to_json(layer));
   }
   const std::string written = write_image_json(manifest);
-  TRY(Descriptor described, add_blob(layout, media_type::kManifest, as_bytes(written)));
+  TRY(const Descriptor described, add_blob(layout, media_type::kManifest, as_bytes(written)));
   const ByteView bytes = as_bytes(written);
   TRY(Image image,
       make_image(described, Bytes(bytes.begin(), bytes.end()), std::move(config), std::move(config_json)));

@@ -148,9 +148,10 @@ class TarFile::List {
     auto name = clean_member_name(told);
     if (!name) return hostile(told, "a name with .. in it or beyond every bound");
     TRY(Member member, describe(entry, *name));
-    const bool is_folder = member.kind == MemberKind::folder;
+    const MemberKind kind = member.kind;
     const auto [at, is_new] = tar_.members_.emplace(*std::move(name), std::move(member));
-    if (!is_new && !(is_folder && at->second.kind == MemberKind::folder)) return hostile(at->first, "twice");
+    const bool is_same_folder = kind == MemberKind::folder && at->second.kind == MemberKind::folder;
+    if (!is_new && !is_same_folder) return hostile(at->first, "twice");
     if (tar_.members_.size() <= ImageLimits::kArchiveMembers) return {};
     return fail(damaged("it has too many members"));
   }
@@ -198,8 +199,8 @@ Result<TarFile> TarFile::open(const std::filesystem::path& path) {
 }
 
 Result<std::optional<Extent>> TarFile::find(std::string_view name) const {
-  auto clean = clean_member_name(name);
-  std::string at = clean ? *std::move(clean) : std::string();
+  const auto clean = clean_member_name(name);
+  std::string at = clean.value_or("");
   for (int links = 0; clean && links <= kMaxLinks; ++links) {
     const auto found = members_.find(at);
     if (found == members_.end() && links == 0) return std::nullopt;
