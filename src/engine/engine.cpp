@@ -32,14 +32,19 @@ struct ApiVersion {
 constexpr ApiVersion kOurNewest{1, 51};
 constexpr ApiVersion kOurOldest{1, 24};
 
+bool read_number(std::string_view text, unsigned& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
 std::optional<ApiVersion> parse_version(std::string_view text) {
   ApiVersion version;
-  const char* const end = text.data() + text.size();
-  const auto [dot, bad_major] = std::from_chars(text.data(), end, version.major);
-  if (bad_major != std::errc() || dot == end || *dot != '.') return std::nullopt;
-  const auto [rest, bad_minor] = std::from_chars(dot + 1, end, version.minor);
-  if (bad_minor != std::errc() || rest != end) return std::nullopt;
-  return version;
+  const auto dot = text.find('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  const std::string_view minor = text.substr(dot + 1);
+  return read_number(text.substr(0, dot), version.major) && read_number(minor, version.minor)
+             ? std::optional(version)
+             : std::nullopt;
 }
 
 std::unexpected<Error> no_common_version(const EngineHost& host, std::string_view theirs) {

@@ -18,7 +18,7 @@ struct EngineImage {
   std::string id;                          ///< `sha256:` and hex; what it is asked for by
   std::optional<Digest256> config_digest;  ///< none where the engine names images by something else
   std::vector<Digest256> diff_ids;         ///< lowest first
-  std::uint64_t size;                      ///< bytes, unpacked, as the engine has counted them
+  std::uint64_t size = 0;                  ///< bytes, unpacked, as the engine has counted them
   std::vector<std::string> names;          ///< NAME:TAG, as the engine completes them
 };
 

@@ -53,7 +53,7 @@ std::string hint_for(const EngineHost& host, int reason) {
 
 struct HttpExchange::State {
   EngineHost host;
-  std::chrono::seconds patience;
+  std::chrono::seconds patience{};
   std::unique_ptr<CURLM, CloseMulti> multi;
   std::unique_ptr<CURL, CloseEasy> easy;
   std::unique_ptr<curl_slist, FreeList> headers;
@@ -104,6 +104,7 @@ std::size_t HttpExchange::State::on_head(char* data, std::size_t, std::size_t si
   return size;
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): that is how curl declares it.
 std::size_t HttpExchange::State::on_body(char* data, std::size_t, std::size_t size, void* self) {
   auto& state = *static_cast<State*>(self);
   state.note(size);

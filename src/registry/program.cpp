@@ -41,6 +41,7 @@ std::unexpected<Error> no_process(const ProgramCall& call, const char* what, int
 /// Null-terminated pointers to `words`, as exec wants them.
 std::vector<char*> pointers_to(std::vector<std::string>& words) {
   std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   return pointers;
@@ -123,7 +124,7 @@ class Child {
 
   template <typename Keep>
   static void read_on(UniqueFd& from, Keep keep) {
-    std::array<std::uint8_t, 16384> buffer;
+    std::array<std::uint8_t, 16384> buffer{};
     const ssize_t got = ::read(from.get(), buffer.data(), buffer.size());
     if (got > 0) return keep(ByteView(buffer).first(static_cast<std::size_t>(got)));
     if (got == 0 || errno != EINTR) from.reset();

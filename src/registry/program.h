@@ -16,9 +16,9 @@ namespace trainseal {
 struct ProgramCall {
   std::vector<std::string> arguments;  ///< the program's name first, which is looked up in PATH
   std::filesystem::path folder;        ///< where it runs and keeps its temporary files
-  std::uint64_t most_file_bytes;       ///< no file that it writes may become larger
-  std::size_t most_output_bytes;       ///< of standard output; a program that says more is ended
-  std::chrono::seconds patience;       ///< how long it may neither read nor write a byte anywhere
+  std::uint64_t most_file_bytes = 0;   ///< no file that it writes may become larger
+  std::size_t most_output_bytes = 0;   ///< of standard output; a program that says more is ended
+  std::chrono::seconds patience{};     ///< how long it may neither read nor write a byte anywhere
 };
 
 struct ProgramResult {

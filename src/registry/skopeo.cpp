@@ -21,7 +21,7 @@ constexpr std::uint64_t kFreeFileBytes = std::uint64_t{256} << 20;
 std::string complaint(std::string_view errors) {
   constexpr std::string_view kMessage = " msg=\"";
   const auto at = errors.rfind(kMessage);
-  std::string_view rest = at == std::string_view::npos ? errors : errors.substr(at + kMessage.size());
+  const std::string_view rest = at == std::string_view::npos ? errors : errors.substr(at + kMessage.size());
   std::string said;
   for (std::size_t i = 0; i < rest.size() && said.size() < kLongestComplaint; ++i) {
     if (rest[i] == '"' && at != std::string_view::npos) break;
@@ -82,7 +82,7 @@ struct Skopeo::Call {
   std::vector<std::string> words;  ///< behind the global options
   std::string_view doing;
   std::string about;
-  std::uint64_t most_file_bytes;
+  std::uint64_t most_file_bytes = 0;
 };
 
 Result<Bytes> Skopeo::run(Call call) const {

@@ -196,6 +196,21 @@ class Registry(Kills, TrainsealTest):
     def kept_in(self):
         return self.place.write_down(self.trip.home / "kept")
 
+    def test_a_terminated_command_takes_skopeo_along(self):
+        manifest, _ = self.trip.base.config_of("base")
+        request = f"GET /v2/{self.place.repository}/blobs/{manifest['layers'][0]['digest']}"
+        self.place.lies = {request: liars.silence}
+        station = self.trip.stations[0]
+        for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+            self.place.requests.clear()
+            process = subprocess.Popen([PROGRAM, "verify", self.place.name()], env=station.env, stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.assertTrue(wait_until(lambda: any(request in line for line in self.place.requests)))
+            self.assertTrue(any(b"skopeo" in line for line in processes_of(station.home)))
+            process.send_signal(ending)
+            self.assertEqual(process.wait(20), -ending)
+            self.assertTrue(wait_until(lambda: not processes_of(station.home)), processes_of(station.home))
+
     def remember(self):
         return self.place.remember()["tags"]
 

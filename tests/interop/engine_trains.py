@@ -1,5 +1,6 @@
 """Trains in container engines and registries: real ones, without a network."""
 import os
+import subprocess
 import sys
 import unittest
 
@@ -44,6 +45,20 @@ class Journeys:
         self.assertEqual(self.state_of(self.where), before)
         self.assertEqual(pieces_anywhere(station.state, trip.marked), [])
         self.assertEqual(os.listdir(station.home / "tmp"), [])
+
+    def test_a_refused_run_leaves_nothing(self):
+        trip = self.begin()
+        out, station = trip.release(self.where, 0), trip.station(0, self.where)
+        trip.run(0, out)
+        before = self.state_of(self.where)
+        (out / "pht_results" / "link").symlink_to("b-1")
+        self.assert_refused(station.run("post-run", self.where.name(), "--results", out), "symlink_refused")
+        (out / "pht_results" / "link").unlink()
+        station.configure(token={"pin_file": str(station.home / "no-pin")})
+        self.assert_refused(station.run("post-run", self.where.name(), "--results", out), "pin_missing")
+        self.assertEqual(self.state_of(self.where), before)
+        for left in (self.where.home, station.home):
+            self.assertEqual(pieces_anywhere(left, trip.marked), [])
 
     def test_no_such_image(self):
         where = self.place()
@@ -219,6 +234,29 @@ class ClosedRegistry(PlaceTest):
         self.assert_hint(outcome, "registry_failed", "skopeo login")
         self.assertNotIn("wrong password", str(outcome))
         self.assertEqual(scratch.contents(self.where.data), before)
+
+
+class TlsRegistry(PlaceTest):
+    """A registry with a certificate of its own making."""
+
+    def place(self):
+        self.certificate = self.fresh("tls") / "both.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=registry", "-addext",
+                        "subjectAltName=IP:127.0.0.1", "-keyout", self.certificate, "-out", self.certificate.with_name("only.pem")],
+                       check=True, capture_output=True)
+        with open(self.certificate, "a") as both:
+            both.write(self.certificate.with_name("only.pem").read_text())
+        registry = servers.Registry(certificate=self.certificate)
+        self.addCleanup(registry.remove)
+        return registry
+
+    def test_the_certificate_counts(self):
+        trip = self.begin()
+        trip.visit(self.where, 0)  # tls_verify is false
+        station = trip.station(1, self.where)
+        station.configure(registry={"tls_verify": True})
+        self.assert_hint(station.run("verify", self.where.name()), "registry_failed", "certificate")
+        self.assert_done(station.run("verify", self.where.name(), env={"SSL_CERT_FILE": str(self.certificate.with_name("only.pem"))}))
 
 
 class FilePlace:

@@ -96,11 +96,17 @@ class LiarTest(TrainsealTest):
                 self.liar.lies = {words: lie}
                 self.refused_in_time(station, "post-run", self.liar.name(), "--results", self.out)
                 self.assertEqual(self.tagged(), before)
-                self.assertEqual(pieces_anywhere(station.home, self.plaintext), [])
+                self.assert_nothing_is_told(station)
         self.liar.lies = {}
         self.assert_done(station.run("post-run", self.liar.name(), "--results", self.out, "--wipe"))
         self.assertNotEqual(self.tagged(), before)
-        self.assertEqual(pieces_anywhere(station.home, self.plaintext), [])
+        self.assert_nothing_is_told(station)
+
+    def assert_nothing_is_told(self, station):
+        """No plaintext at the station but in its folder of `--out`, and none where it went."""
+        sent = self.liar.write_down(self.fresh("sent") / "all")
+        for folder in (station.home, sent):
+            self.assertEqual(pieces_anywhere(folder, self.plaintext), [])
 
 
 class Engine(LiarTest):
@@ -155,6 +161,13 @@ class Engine(LiarTest):
         lies["no end"] = ("/get", liars.endless(archive[:-1024]))
         self.refuse_to_release(lies)
 
+    def test_one_that_is_only_slow(self):
+        """It takes longer than the patience for silence."""
+        archive = self.liar.images[self.liar.names[f"{self.liar.repository}:latest"]][0]
+        self.assertGreater(len(archive), 12 * 1024)
+        self.liar.lies = {"/get": liars.slowly(archive)}
+        self.assert_done(self.fresh_station().run("inspect", self.liar.name()))
+
     def test_when_an_image_is_given(self):
         lies = {name: ("/images/load", lie) for name, lie in EVERYWHERE.items() if name not in ("nothing", "no JSON", "a list", "deep JSON")}
         lies["takes it and loses it"] = ("/images/load", liars.answers(200, {"stream": "Loaded image"}))
@@ -195,6 +208,11 @@ class Registry(LiarTest):
                               "no end": liars.endless(content), "silence": liars.then_silence(content[:100])}.items():
                 lies[f"{name} of {blob[7:15]}"] = (f"blobs/{blob}", lie)
         self.refuse_to_release(lies)
+
+    def test_one_that_is_only_slow(self):
+        layer = self.images.config_of("latest")[0]["layers"][-1]["digest"]
+        self.liar.lies = {f"blobs/{layer}": liars.slowly(self.liar.blobs[layer])}
+        self.assert_done(self.fresh_station().run("inspect", self.liar.name()))
 
     def test_when_an_image_is_sent(self):
         lies = {f"{name} for a {what}": (words, EVERYWHERE[name]) for what, words in

@@ -193,6 +193,19 @@ class Relay(Liar):
         handler.send(status, body, {name: value for name, value in headers if name.lower() in ("api-version", "content-type")})
 
 
+def slowly(body, pause_s=0.3, piece=None):
+    """Everything as it should be, but for the time that it takes."""
+    def lie(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        step = piece or len(body) // 12 + 1
+        for at in range(0, len(body), step):
+            handler.wfile.write(body[at:at + step])
+            handler.server.liar.closing.wait(pause_s)
+    return lie
+
+
 class LyingEngine(Liar):
     """Keeps images by their archives, as much of an engine as pre-run and post-run need."""
 
@@ -229,6 +242,14 @@ class LyingEngine(Liar):
     def member(archive, name):
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             return tar.extractfile(name).read()
+
+    def write_down(self, folder):
+        """Everything that the engine has, as files."""
+        folder.mkdir(exist_ok=True)
+        for number, (archive, _, _) in enumerate(self.images.values()):
+            with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+                tar.extractall(folder / str(number))
+        return folder
 
     def manifest(self, archive):
         return json.loads(self.member(archive, "manifest.json"))[0]

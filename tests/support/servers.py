@@ -186,12 +186,14 @@ class Registry(Server):
 
     repository = "st/train"
 
-    def __init__(self, password=None):
+    def __init__(self, password=None, certificate=None):
+        """`certificate`: a PEM file with certificate and key for TLS."""
         super().__init__("registry")
         self.data = self.home / "data"
         config = ("version: 0.1\nlog: {level: info}\n"
                   f"storage: {{delete: {{enabled: true}}, filesystem: {{rootdirectory: {self.data}}}}}\n"
-                  "http: {addr: '127.0.0.1:0'}\n")
+                  "http: {addr: '127.0.0.1:0'"
+                  + (f", tls: {{certificate: {certificate}, key: {certificate}}}" if certificate else "") + "}\n")
         self.credentials = None
         if password is not None:
             (self.home / "htpasswd").write_text("station:" + crypt.crypt(password, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16)) + "\n")
