@@ -117,7 +117,7 @@ class OciArchive final : public Archive {
 /// The index of `old` with what `layout` has new.
 Result<Bytes> new_index(const std::optional<TarFile>& old, const Layout& layout, const Image& image,
                         const std::string& tag) {
-  TRY(const Bytes ours, layout.index());
+  TRY(Bytes ours, layout.index());
   if (!old) return ours;
   TRY(const Bytes theirs, old->read(kIndexFile, ImageLimits::kJsonBytes));
   TRY(Bytes index, name_in_index(theirs, tag, image.manifest));
