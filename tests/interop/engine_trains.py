@@ -5,7 +5,7 @@ import sys
 import unittest
 
 from support import scratch, servers
-from support.case import TrainsealTest
+from support.case import TrainsealTest, unless_sanitized
 from support.image_journey import ImageJourney, pieces_anywhere
 from support.images import FORMS
 
@@ -291,6 +291,7 @@ class Across(PlaceTest):
         trip.open(engine)
 
 
+@unless_sanitized
 class Memory(PlaceTest):
     """A result that is larger than the memory that a command may have."""
 

@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 from support import journey, scratch, vectors
-from support.case import TrainsealTest
+from support.case import TrainsealTest, unless_sanitized
 from support.images import FORMS, DockerArchive, Images, OciArchive, save_as_docker, save_as_podman, skopeo_copy, tool
 from support.party import PROGRAM
 
@@ -344,6 +344,7 @@ class SavedByOthers(Trip):
             self.assertEqual(seen[0]["RootFS"]["Layers"], self.images.config_of(tag)[1]["rootfs"]["diff_ids"])
 
 
+@unless_sanitized
 class Memory(TrainsealTest):
     """A train streams through: a result that is larger than the memory that a command may have."""
     MIB = int(os.environ.get("TRAINSEAL_RESULT_MIB", "200"))

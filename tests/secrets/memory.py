@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 
 from support import scratch, vectors
-from support.case import TrainsealTest
+from support.case import TrainsealTest, unless_sanitized
 from support.party import PROGRAM, SOFTHSM, Token
 
 STOP_AT_END = os.environ["TRAINSEAL_STOP_LIBRARY"]
@@ -75,6 +75,7 @@ def unwrapped(wrapped, key_file):
     return key.decrypt(wrapped, padding.OAEP(padding.MGF1(hashes.SHA512()), hashes.SHA512(), None))
 
 
+@unless_sanitized
 class MemoryAfterUse(TrainsealTest):
     @classmethod
     def setUpClass(cls):

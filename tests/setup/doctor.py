@@ -2,7 +2,7 @@
 import unittest
 from pathlib import Path
 
-from support.case import TrainsealTest
+from support.case import TrainsealTest, unless_sanitized
 from support.party import PIN, Party, Token, run
 
 
@@ -80,6 +80,7 @@ class Doctor(TrainsealTest):
         self.assert_finds(outcome, "problem", "module", "broken.so")
         self.assert_finds(outcome, "note", "module", "libsofthsm2.so", "1 token: pht", "trainseal setup --module")
 
+    @unless_sanitized
     def test_a_process_for_the_module_that_cannot_be_started(self):
         station = self.station()
         limited = ("prlimit", "--nofile=4", "--")  # the three standard ones, and one for everything else
