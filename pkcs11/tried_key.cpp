@@ -54,28 +54,27 @@ std::invoke_result_t<Asked, RsaPrimitives&> TriedKey::on_key(Asked asked) {
 Result<SymmetricKey> TriedKey::unwrap(const WrappedKey& wrapped) {
   if (!can_be_a_ciphertext(wrapped)) return cannot_decrypt();
   TRY(const KeyPath path, path_of(KeyOperation::unwrap));
-  const auto attempt = [&] {
-    return on_key([&](RsaPrimitives& key) { return trainseal::unwrap(key, path, wrapped); });
-  };
-  auto unwrapped = attempt();
-  if (unwrapped) return *std::move(unwrapped);
-  const CkFailure failure = unwrapped.error();
-  if (class_of(failure) != FailureClass::other) return fail(error_of(failure, purpose("unwrap")));
   // Tokens have no common code for a bad ciphertext: whether it is the ciphertext or the token, a good one
-  // tells.
-  settings_.on_progress();
-  const auto good =
-      on_key([&](RsaPrimitives& key) { return works(key, path, KeyOperation::unwrap, public_key()); });
-  if (good && *good) {
-    // A train is refused for good only by a token that was well before and after.
+  // tells. A train is refused for good only by a token that was well after each of two refusals.
+  constexpr int kRefusals = 2;
+  std::string refusal;
+  for (int refusals = 0; refusals < kRefusals; ++refusals) {
+    auto unwrapped = on_key([&](RsaPrimitives& key) { return trainseal::unwrap(key, path, wrapped); });
+    if (unwrapped) return *std::move(unwrapped);
+    const CkFailure failure = unwrapped.error();
+    if (class_of(failure) != FailureClass::other) return fail(error_of(failure, purpose("unwrap")));
+    refusal = failure.str();
     settings_.on_progress();
-    if (auto again = attempt()) return *std::move(again);
-    return cannot_decrypt(failure.str());
+    const auto good =
+        on_key([&](RsaPrimitives& key) { return works(key, path, KeyOperation::unwrap, public_key()); });
+    if (!good || !*good)
+      return fail(ErrorCode::token_failed,
+                  text(purpose("unwrap"), ": it fails for a key that was encrypted just now as well"),
+                  "reconnect or restart the token; `trainseal token probe` tells more",
+                  good ? refusal : good.error().str());
+    settings_.on_progress();
   }
-  return fail(ErrorCode::token_failed,
-              text(purpose("unwrap"), ": it fails for a key that was encrypted just now as well"),
-              "reconnect or restart the token; `trainseal token probe` tells more",
-              good ? failure.str() : good.error().str());
+  return cannot_decrypt(std::move(refusal));
 }
 
 Result<Bytes> TriedKey::signature(KeyOperation operation, const Digest512& digest) {
