@@ -1,13 +1,12 @@
 #include "engine/http.h"
 
-#include <curl/curl.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "base/text.h"
+#include "engine/curl.h"
 
 namespace trainseal {
 namespace {
@@ -18,15 +17,14 @@ constexpr std::size_t kMostHeadBytes = std::size_t{64} << 10;
 /// A peer that sends or takes less than this within the whole of the patience is as good as silent.
 constexpr std::uint64_t kLeastBytes = 1024;
 
-struct CloseEasy {
-  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+/// What libcurl made, and the call of its that frees it.
+template <typename Made, auto Curl::* kFree>
+struct Freed {
+  const Curl* curl;
+  void operator()(Made* made) const { (curl->*kFree)(made); }
 };
-struct CloseMulti {
-  void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
-};
-struct FreeList {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
+template <typename Made, auto Curl::* kFree>
+using Owned = std::unique_ptr<Made, Freed<Made, kFree>>;
 
 std::string lower(std::string_view text) {
   std::string lowered(text);
@@ -54,9 +52,10 @@ std::string hint_for(const EngineHost& host, int reason) {
 struct HttpExchange::State {
   EngineHost host;
   std::chrono::seconds patience{};
-  std::unique_ptr<CURLM, CloseMulti> multi;
-  std::unique_ptr<CURL, CloseEasy> easy;
-  std::unique_ptr<curl_slist, FreeList> headers;
+  const Curl& curl;
+  Owned<CURLM, &Curl::multi_cleanup> multi{curl.multi_init(), {&curl}};
+  Owned<CURL, &Curl::easy_cleanup> easy{curl.easy_init(), {&curl}};
+  Owned<curl_slist, &Curl::slist_free_all> headers{nullptr, {&curl}};
 
   ByteView sending;         ///< what `write` was given and the peer has not taken
   bool body_ended = false;  ///< nothing comes after it
@@ -99,7 +98,7 @@ std::size_t HttpExchange::State::on_head(char* data, std::size_t, std::size_t si
   state.head += line;
   if (line != "\r\n" && line != "\n") return size;
   long status = 0;
-  curl_easy_getinfo(state.easy.get(), CURLINFO_RESPONSE_CODE, &status);
+  state.curl.easy_getinfo(state.easy.get(), CURLINFO_RESPONSE_CODE, &status);
   state.head_done = status >= 200;
   return size;
 }
@@ -140,13 +139,10 @@ void HttpExchange::State::note(std::size_t bytes) {
 
 Result<void> HttpExchange::State::prepare(std::string_view method, std::string_view path,
                                           HttpClient::Body body) {
-  static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
-  multi.reset(curl_multi_init());
-  easy.reset(curl_easy_init());
-  if (started != CURLE_OK || !multi || !easy)
+  if (!multi || !easy)
     return fail(ErrorCode::engine_failed, "the HTTP library cannot be set up",
                 "look at the limits of this user and machine (memory, open files)");
-  const auto set = [this](CURLoption option, auto value) { curl_easy_setopt(easy.get(), option, value); };
+  const auto set = [this](CURLoption option, auto value) { curl.easy_setopt(easy.get(), option, value); };
   set(CURLOPT_URL, text("http://", host.authority, path).c_str());
   set(CURLOPT_PROTOCOLS_STR, "http");
   set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
@@ -161,7 +157,7 @@ Result<void> HttpExchange::State::prepare(std::string_view method, std::string_v
   set(CURLOPT_WRITEDATA, static_cast<void*>(this));
   set(CURLOPT_BUFFERSIZE, static_cast<long>(CURL_MAX_READ_SIZE / 4));
   const auto add_header = [this](const char* line) {
-    headers.reset(curl_slist_append(headers.release(), line));
+    headers.reset(curl.slist_append(headers.release(), line));
   };
   add_header("Expect:");
   if (body == HttpClient::Body::tar) {
@@ -175,7 +171,7 @@ Result<void> HttpExchange::State::prepare(std::string_view method, std::string_v
     add_header("Content-Type:");
   }
   set(CURLOPT_HTTPHEADER, headers.get());
-  curl_multi_add_handle(multi.get(), easy.get());
+  curl.multi_add_handle(multi.get(), easy.get());
   return {};
 }
 
@@ -191,27 +187,27 @@ std::unexpected<Error> HttpExchange::State::failed() const {
   if (head_too_large) return broken("answers with a head of more than 64 KiB");
   if (result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST) {
     long reason = 0;
-    curl_easy_getinfo(easy.get(), CURLINFO_OS_ERRNO, &reason);
+    curl.easy_getinfo(easy.get(), CURLINFO_OS_ERRNO, &reason);
     const std::string why =
-        reason != 0 ? std::strerror(static_cast<int>(reason)) : curl_easy_strerror(result);
+        reason != 0 ? std::strerror(static_cast<int>(reason)) : curl.easy_strerror(result);
     return fail(Error{ErrorCode::engine_failed,
                       text("the container engine at ", host.name, " cannot be reached: ", why),
                       hint_for(host, static_cast<int>(reason)),
-                      curl_easy_strerror(result),
+                      curl.easy_strerror(result),
                       {}});
   }
-  return broken("broke off", curl_easy_strerror(result));
+  return broken("broke off", curl.easy_strerror(result));
 }
 
 Result<void> HttpExchange::State::step() {
   const auto before = Clock::now();
   constexpr int kLongestPollMs = 500;
-  curl_multi_poll(multi.get(), nullptr, 0, kLongestPollMs, nullptr);
+  curl.multi_poll(multi.get(), nullptr, 0, kLongestPollMs, nullptr);
   waited += Clock::now() - before;
   int running = 0;
-  curl_multi_perform(multi.get(), &running);
+  curl.multi_perform(multi.get(), &running);
   int left = 0;
-  while (const CURLMsg* message = curl_multi_info_read(multi.get(), &left)) {
+  while (const CURLMsg* message = curl.multi_info_read(multi.get(), &left)) {
     if (message->msg != CURLMSG_DONE) continue;
     ended = true;
     result = message->data.result;
@@ -229,13 +225,14 @@ Result<void> HttpExchange::State::drive(Wanted wanted) {
 HttpExchange::HttpExchange(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 HttpExchange::~HttpExchange() {
-  if (state_->multi && state_->easy) curl_multi_remove_handle(state_->multi.get(), state_->easy.get());
+  if (state_->multi && state_->easy)
+    state_->curl.multi_remove_handle(state_->multi.get(), state_->easy.get());
 }
 
 Result<void> HttpExchange::write(ByteView bytes) {
   State& state = *state_;
   state.sending = bytes;
-  if (std::exchange(state.paused, false)) curl_easy_pause(state.easy.get(), CURLPAUSE_CONT);
+  if (std::exchange(state.paused, false)) state.curl.easy_pause(state.easy.get(), CURLPAUSE_CONT);
   TRY_DO(state.drive([&state] { return !state.sending.empty() && !state.head_done; }));
   if (state.sending.empty()) return {};
   state.sending = {};
@@ -245,7 +242,7 @@ Result<void> HttpExchange::write(ByteView bytes) {
 
 void HttpExchange::end_body() {
   state_->body_ended = true;
-  if (std::exchange(state_->paused, false)) curl_easy_pause(state_->easy.get(), CURLPAUSE_CONT);
+  if (std::exchange(state_->paused, false)) state_->curl.easy_pause(state_->easy.get(), CURLPAUSE_CONT);
 }
 
 Result<int> HttpExchange::status() {
@@ -253,7 +250,7 @@ Result<int> HttpExchange::status() {
   TRY_DO(state.drive([&state] { return !state.head_done; }));
   if (!state.head_done) return state.failed();
   long status = 0;
-  curl_easy_getinfo(state.easy.get(), CURLINFO_RESPONSE_CODE, &status);
+  state.curl.easy_getinfo(state.easy.get(), CURLINFO_RESPONSE_CODE, &status);
   return static_cast<int>(status);
 }
 
@@ -284,9 +281,8 @@ Result<std::size_t> HttpExchange::read(MutableByteView buffer) {
 
 Result<std::unique_ptr<HttpExchange>> HttpClient::start(std::string_view method, std::string_view path,
                                                         Body body) const {
-  auto state = std::make_unique<HttpExchange::State>();
-  state->host = host_;
-  state->patience = patience_;
+  TRY(const Curl* curl, Curl::load());
+  auto state = std::make_unique<HttpExchange::State>(host_, patience_, *curl);
   TRY_DO(state->prepare(method, path, body));
   return std::unique_ptr<HttpExchange>(new HttpExchange(std::move(state)));
 }
