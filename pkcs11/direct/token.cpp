@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
 
 #include "base/random.h"
 #include "base/text.h"
@@ -84,7 +85,7 @@ Error generation_error(const ObjectSession& at, const CkFailure& failure, unsign
   const CK_RV rv = at.functions.C_GetMechanismInfo(at.token.slot_id, CKM_RSA_PKCS_KEY_PAIR_GEN, &range);
   const auto makes = [&](CK_ULONG size) { return range.ulMinKeySize <= size && size <= range.ulMaxKeySize; };
   if (rv != CKR_OK || makes(bits)) return error_of(failure, purpose);
-  const auto largest = std::find_if(kKeyBits.rbegin(), kKeyBits.rend(), makes);
+  const auto largest = std::ranges::find_if(kKeyBits | std::views::reverse, makes);
   return {ErrorCode::mechanism_refused,
           text(purpose, " of ", bits, " bits: it makes RSA keys of ", range.ulMinKeySize, " to ",
                range.ulMaxKeySize, " bits"),

@@ -19,8 +19,6 @@
 #include "base/text.h"
 #include "cli/access/known_modules.h"
 
-extern char** environ;
-
 namespace trainseal::cli {
 
 namespace {

@@ -18,6 +18,7 @@ Result<ImmutablePlan> plan_files(const TrainConfig& config, TrainView& files) {
   }
   if (!plan.unlisted.empty()) {
     std::vector<std::string> names;
+    names.reserve(plan.unlisted.size());
     for (const TreeEntry& entry : plan.unlisted) names.push_back(entry.name);
     return fail(ErrorCode::unlisted_file,
                 text("--files holds files that the list does not name: ", listed(names)),

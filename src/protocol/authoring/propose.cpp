@@ -23,7 +23,7 @@ constexpr std::size_t kSessionIdBytes = 64;
 constexpr std::uint64_t kMaxKeyFileBytes = 64 * 1024;
 constexpr int kSpecVersion = 1;
 
-std::unexpected<Error> bad_spec(std::string what) {
+std::unexpected<Error> bad_spec(const std::string& what) {
   return fail(ErrorCode::usage, text("the SPEC is wrong: ", what), "`trainseal help propose` shows one.");
 }
 

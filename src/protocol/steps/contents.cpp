@@ -13,6 +13,7 @@ namespace {
 
 std::vector<std::string> names_of(const std::vector<TreeEntry>& entries) {
   std::vector<std::string> names;
+  names.reserve(entries.size());
   for (const TreeEntry& entry : entries) names.push_back(entry.name);
   return names;
 }
@@ -55,6 +56,7 @@ void add_folders_above(const std::string& name, std::set<std::string>& folders) 
 
 Result<void> refuse_first_results(const std::vector<TreeEntry>& entries) {
   std::vector<std::string> names;
+  names.reserve(entries.size());
   for (const TreeEntry& entry : entries) {
     if (entry.kind != EntryKind::folder) names.push_back(entry.name);
   }
@@ -98,7 +100,8 @@ ImmutablePlan plan_immutable(const TrainConfig& config, std::vector<TreeEntry> e
 std::vector<std::string> drop_unlisted(ImmutablePlan& plan) {
   std::vector<std::string> dropped = names_of(plan.unlisted);
   dropped.insert(dropped.end(), plan.irregular.begin(), plan.irregular.end());
-  std::set<std::string> with_dropped, with_kept;
+  std::set<std::string> with_dropped;
+  std::set<std::string> with_kept;
   for (const std::string& name : dropped) add_folders_above(name, with_dropped);
   for (const TreeEntry& entry : plan.listed) add_folders_above(entry.name, with_kept);
   std::erase_if(plan.folders, [&](const TreeEntry& folder) {
@@ -111,7 +114,8 @@ std::vector<std::string> drop_unlisted(ImmutablePlan& plan) {
 
 Result<ResultsPlan> plan_results(std::vector<TreeEntry> entries, SymlinkRule symlinks) {
   ResultsPlan plan;
-  std::vector<std::string> links, specials;
+  std::vector<std::string> links;
+  std::vector<std::string> specials;
   for (TreeEntry& entry : entries) {
     switch (entry.kind) {
       case EntryKind::folder:

@@ -31,7 +31,7 @@ class TrainSealer {
   Result<void> seal_no_results();
   struct SealedResults {
     Digest512 result_hash;
-    std::uint64_t bytes;
+    std::uint64_t bytes = 0;
   };
   /// Stages `pht_results` and hashes what was read (PROTOCOL §4). `results_unstable` if something changed
   /// meanwhile.
