@@ -96,7 +96,7 @@ class Connection {
 
   /// Until the other end is closed.
   void serve() {
-    serving_ = this;
+    serving = this;
     while (true) {
       const auto received = link_.receive(buffer_.expose_for_writing());
       if (received.arrival != Link::Arrival::message) return;
@@ -109,11 +109,11 @@ class Connection {
 
   /// Tells the other end of the call at which this thread works that the token has answered.
   static void tell_progress() {
-    if (serving_ != nullptr) static_cast<void>(serving_->reply(ReplyKind::working));
+    if (serving != nullptr) static_cast<void>(serving->reply(ReplyKind::working));
   }
 
  private:
-  static thread_local Connection* serving_;
+  static thread_local Connection* serving;
 
   /// Sends a message, over the request, which has been read by then; what is too long for one is an error
   /// instead.
@@ -159,7 +159,7 @@ class Connection {
   SecretBytes buffer_{kMaxMessageBytes};
 };
 
-thread_local Connection* Connection::serving_ = nullptr;
+thread_local Connection* Connection::serving = nullptr;
 
 Result<void> Connection::answer(Decoder& request) {
   auto call = WorkerCall::connect;

@@ -126,6 +126,7 @@ void describe_inspection(Report& report, const Inspection& train) {
       {"Route", my_stop_text(train)},
   });
   std::vector<std::vector<std::string>> rows;
+  rows.reserve(train.route.size());
   for (const auto& stop : train.route)
     rows.push_back({text("  ", rows.size() + 1), text("station ", stop.station), stop.eco_system,
                     text("RSA-", stop.key_bits), short_fingerprint(stop.fingerprint),

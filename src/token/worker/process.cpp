@@ -53,6 +53,7 @@ class SpawnActions {
     // The worker gets its PIN by message.
     std::vector<std::string> variables = environment_without_secrets();
     std::vector<char*> environment;
+    environment.reserve(variables.size() + 1);
     for (std::string& variable : variables) environment.push_back(variable.data());
     environment.push_back(nullptr);
     return ::posix_spawn(&pid, program.c_str(), &actions_, &attributes_, arguments.data(),
