@@ -50,7 +50,7 @@ std::string track(std::size_t from, std::size_t to, std::string_view css_class) 
 }
 
 std::string circle(std::size_t x, std::string_view css_class, const std::string& title) {
-  return text("<circle cx=\"", x, "\" cy=\"", kLineHeight, "\" r=\"16\" class=\"", css_class, "\"><title>",
+  return text("<circle cx=\"", x, "\" cy=\"", kLineHeight, R"(" r="16" class=")", css_class, "\"><title>",
               title, "</title></circle>\n");
 }
 

@@ -16,8 +16,8 @@ bool works(const OperationTrial& trial) {
 }
 
 std::string obstacle(const KeyTrial& trial) {
-  const std::string unwrap = text("it cannot unwrap (RSA-OAEP with SHA-512; ", trial.unwrap.reason, ')');
-  const std::string sign =
+  std::string unwrap = text("it cannot unwrap (RSA-OAEP with SHA-512; ", trial.unwrap.reason, ')');
+  std::string sign =
       text("it cannot sign (RSA-PSS with SHA-512 and the longest salt; ", trial.sign_protocol.reason, ')');
   if (works(trial.unwrap)) return sign;
   return works(trial.sign_protocol) ? unwrap : text(unwrap, ", and ", sign);

@@ -63,7 +63,7 @@ void read_train_rules(const Section& root, TrainRules& rules) {
 constexpr std::uint64_t kMostPatience = 86'400;
 
 void read_patience(const Section& section, std::chrono::seconds& patience) {
-  unsigned seconds = static_cast<unsigned>(patience.count());
+  auto seconds = static_cast<unsigned>(patience.count());
   section.read("patience_s", seconds, 1, kMostPatience);
   patience = std::chrono::seconds(seconds);
 }

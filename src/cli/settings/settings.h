@@ -49,7 +49,7 @@ struct Settings {
 };
 
 /// Reads the text strictly: `settings_invalid` names the key at fault. `name` says what is read, for errors.
-Result<Settings> parse_settings(ByteView json, std::string_view name = "the settings");
+Result<Settings> parse_settings(ByteView bytes, std::string_view name = "the settings");
 /// The same of the file `path`.
 Result<Settings> read_settings(const std::filesystem::path& path);
 

@@ -94,7 +94,7 @@ void Interview::complain(const Error& error) const {
   terminal_->say(text("  ", hint_for(error)));
 }
 
-std::unexpected<Error> Interview::missing(const std::string& what, const std::string& flag) const {
+std::unexpected<Error> Interview::missing(const std::string& what, const std::string& flag) {
   return fail(ErrorCode::usage, text(what, " is not given, and there is nobody to ask"),
               text("give ", flag, ", or run the setup at a terminal without --json and --no-questions"));
 }
@@ -140,6 +140,7 @@ Result<void> Interview::ask_module() {
   terminal_->say("Looking for PKCS #11 modules and their tokens ...");
   const auto modules = survey(context_, installed_modules(), plan_.configuration.settings.token);
   std::vector<std::vector<std::string>> rows;
+  rows.reserve(modules.size());
   for (std::size_t i = 0; i < modules.size(); ++i)
     rows.push_back({text("  ", i + 1), modules[i].file, modules[i].summary()});
   if (softhsm_module())
@@ -193,6 +194,7 @@ Result<void> Interview::settle_token() {
   const auto tokens = usable(all);
   if (!asks()) {
     std::vector<std::string> uris;
+    uris.reserve(tokens.size());
     for (const auto& token : tokens) uris.push_back(uri_of(token).str());
     return fail(ErrorCode::usage, "the token is not given, and there is nobody to ask",
                 text("give --token URI; the module shows: ", uris.empty() ? "none" : listed(uris)));
@@ -203,6 +205,7 @@ Result<void> Interview::settle_token() {
                 "makes one to try trainseal out");
   terminal_->say("Tokens:");
   std::vector<std::vector<std::string>> rows;
+  rows.reserve(tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i)
     rows.push_back({text("  ", i + 1), quoted(tokens[i].label), tokens[i].model,
                     text("serial ", tokens[i].serial), pin_state(tokens[i])});

@@ -87,7 +87,7 @@ class Interview {
 
   bool asks() const { return terminal_ != nullptr; }
   void complain(const Error& error) const;
-  std::unexpected<Error> missing(const std::string& what, const std::string& flag) const;
+  static std::unexpected<Error> missing(const std::string& what, const std::string& flag);
   std::string new_key_preset() const;
 
   Context& context_;
