@@ -95,8 +95,8 @@ std::optional<std::string> clean_member_name(std::string_view name) {
 /// blob → SHA-256 → libarchive, which unpacks → SHA-256 → libarchive, which reads the tar. libarchive's
 /// callbacks cannot return an `Error`: it waits in `failure`.
 struct LayerReader::State {
-  State(ReadBytes source_, const LayerFacts& facts_, std::string name_)
-      : source(std::move(source_)), facts(facts_), name(std::move(name_)), block(kBlockBytes) {}
+  State(ReadBytes blob, const LayerFacts& said, std::string layer)
+      : source(std::move(blob)), facts(said), name(std::move(layer)), block(kBlockBytes) {}
 
   Result<void> open();
   Result<void> open_archive(archive* a, archive_read_callback* read);
