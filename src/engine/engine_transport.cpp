@@ -13,8 +13,8 @@
 #include "image/archive/archive_writer.h"
 #include "image/archive/image_archive.h"
 #include "image/image_name.h"
-#include "image/layout.h"
-#include "image/layout_writer.h"
+#include "image/layout/layout.h"
+#include "image/layout/layout_writer.h"
 
 namespace trainseal {
 namespace {

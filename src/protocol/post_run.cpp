@@ -2,13 +2,13 @@
 
 #include "base/hex.h"
 #include "base/text.h"
+#include "protocol/checks/public_checks.h"
 #include "protocol/steps/plain_digests.h"
-#include "protocol/steps/public_checks.h"
 #include "protocol/steps/sealer.h"
 #include "protocol/steps/step.h"
 #include "protocol/steps/summary.h"
+#include "state/ledger/replay.h"
 #include "state/records.h"
-#include "state/replay.h"
 #include "train/route.h"
 
 namespace trainseal {

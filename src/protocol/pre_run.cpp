@@ -1,15 +1,15 @@
 #include "protocol/pre_run.h"
 
 #include "base/text.h"
-#include "protocol/steps/content_verifier.h"
-#include "protocol/steps/contents.h"
-#include "protocol/steps/master_check.h"
+#include "protocol/checks/content_verifier.h"
+#include "protocol/checks/contents.h"
+#include "protocol/checks/master_check.h"
+#include "protocol/checks/public_checks.h"
 #include "protocol/steps/plain_digests.h"
-#include "protocol/steps/public_checks.h"
 #include "protocol/steps/step.h"
 #include "protocol/steps/summary.h"
+#include "state/ledger/replay.h"
 #include "state/records.h"
-#include "state/replay.h"
 
 namespace trainseal {
 

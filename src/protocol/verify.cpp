@@ -1,8 +1,8 @@
 #include "protocol/verify.h"
 
 #include "base/text.h"
-#include "protocol/steps/master_check.h"
-#include "protocol/steps/public_checks.h"
+#include "protocol/checks/master_check.h"
+#include "protocol/checks/public_checks.h"
 #include "protocol/steps/step.h"
 #include "protocol/steps/summary.h"
 

@@ -12,8 +12,8 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "image/image_name.h"
-#include "image/layout.h"
-#include "image/layout_writer.h"
+#include "image/layout/layout.h"
+#include "image/layout/layout_writer.h"
 #include "image/limits.h"
 
 namespace trainseal {

@@ -8,12 +8,12 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "crypto/digest.h"
+#include "state/images/plain_layers.h"
 #include "state/journal.h"
 #include "state/key_trials.h"
-#include "state/ledger_file.h"
-#include "state/plain_layers.h"
+#include "state/ledger/ledger_file.h"
+#include "state/ledger/replay.h"
 #include "state/records.h"
-#include "state/replay.h"
 #include "state/state_json.h"
 
 namespace trainseal {

@@ -9,11 +9,11 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "state/backup.h"
+#include "state/images/outbox.h"
+#include "state/images/plain_layers.h"
 #include "state/journal.h"
 #include "state/key_trials.h"
-#include "state/ledger_file.h"
-#include "state/outbox.h"
-#include "state/plain_layers.h"
+#include "state/ledger/ledger_file.h"
 #include "state/state_json.h"
 
 namespace trainseal {

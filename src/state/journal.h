@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/result.h"
+#include "state/ledger/replay.h"
 #include "state/records.h"
-#include "state/replay.h"
 #include "state/state_folder.h"
 
 namespace trainseal {

@@ -2,9 +2,9 @@
 
 #include "base/text.h"
 #include "image/scratch_file.h"
-#include "state/outbox.h"
+#include "state/images/outbox.h"
+#include "store/folder/moves.h"
 #include "store/images/work_folder.h"
-#include "store/moves.h"
 #include "store/staging.h"
 #include "store/train_store.h"
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "store/folder_tree.h"
+#include "store/folder/folder_tree.h"
 #include "store/staged_train.h"
 #include "store/staging.h"
 

@@ -12,8 +12,8 @@
 #include "base/hex.h"
 #include "base/random.h"
 #include "base/text.h"
-#include "store/folder_tree.h"
-#include "store/moves.h"
+#include "store/folder/folder_tree.h"
+#include "store/folder/moves.h"
 
 namespace trainseal {
 namespace {

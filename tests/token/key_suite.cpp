@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <functional>
 
-#include "support/software_token.h"
+#include "fixtures/software_token.h"
 #include "token/soft_hsm.h"
 
 using namespace trainseal;

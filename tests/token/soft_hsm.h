@@ -16,8 +16,8 @@
 #include <utility>
 
 #include "base/text.h"
+#include "fixtures/software_token.h"
 #include "pkcs11/backend.h"
-#include "support/software_token.h"
 #include "token/token.h"
 
 namespace trainseal::test {

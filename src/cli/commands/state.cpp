@@ -5,7 +5,7 @@
 #include "cli/commands/command_table.h"
 #include "cli/output/text_layout.h"
 #include "state/backup.h"
-#include "state/replay.h"
+#include "state/ledger/replay.h"
 
 namespace trainseal::cli {
 

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "image/archive_types.h"
-#include "image/layout.h"
+#include "image/layout/layout.h"
 
 namespace trainseal {
 namespace {

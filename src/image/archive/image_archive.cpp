@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 #include "image/image_json.h"
-#include "image/layout_writer.h"
+#include "image/layout/layout_writer.h"
 #include "image/limits.h"
 
 namespace trainseal {

@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "base/result.h"
-#include "image/layer_reader.h"
+#include "image/layer/layer_reader.h"
 #include "image/scratch_file.h"
 #include "image/stream.h"
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "image/layout.h"
+#include "image/layout/layout.h"
 
 namespace trainseal {
 

@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 #include "crypto/digest.h"
-#include "image/layer_reader.h"
+#include "image/layer/layer_reader.h"
 
 namespace trainseal {
 

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "base/result.h"
-#include "protocol/steps/contents.h"
+#include "protocol/checks/contents.h"
 #include "store/train_store.h"
 #include "train/config.h"
 

@@ -1,8 +1,8 @@
 #include "protocol/authoring/open.h"
 
-#include "protocol/steps/content_verifier.h"
-#include "protocol/steps/contents.h"
-#include "protocol/steps/public_checks.h"
+#include "protocol/checks/content_verifier.h"
+#include "protocol/checks/contents.h"
+#include "protocol/checks/public_checks.h"
 #include "protocol/steps/step.h"
 #include "protocol/steps/summary.h"
 

@@ -2,7 +2,7 @@
 
 #include "base/result.h"
 #include "crypto/digest.h"
-#include "protocol/steps/contents.h"
+#include "protocol/checks/contents.h"
 #include "store/train_view.h"
 #include "train/config.h"
 

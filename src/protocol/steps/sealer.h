@@ -5,8 +5,8 @@
 
 #include "base/result.h"
 #include "crypto/symmetric.h"
+#include "protocol/checks/contents.h"
 #include "protocol/station.h"
-#include "protocol/steps/contents.h"
 #include "store/verified_train.h"
 #include "train/config.h"
 

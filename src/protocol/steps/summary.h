@@ -1,7 +1,7 @@
 #pragma once
 
 #include "protocol/station.h"
-#include "state/replay.h"
+#include "state/ledger/replay.h"
 #include "train/config.h"
 
 namespace trainseal {

@@ -3,7 +3,7 @@
 #include <system_error>
 
 #include "base/text.h"
-#include "image/layout_writer.h"
+#include "image/layout/layout_writer.h"
 #include "image/scratch_file.h"
 #include "store/images/image_view.h"
 #include "store/train_store.h"

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "base/result.h"
-#include "image/layout.h"
+#include "image/layout/layout.h"
 #include "store/image_transport.h"
 #include "store/images/work_folder.h"
 #include "store/train_view.h"

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "image/opt_tree.h"
+#include "image/layer/opt_tree.h"
 #include "store/train_view.h"
 
 namespace trainseal {

@@ -8,11 +8,11 @@
 
 #include "base/text.h"
 #include "image/derived_image.h"
-#include "image/layout_writer.h"
-#include "image/reachable.h"
+#include "image/layout/layout_writer.h"
+#include "image/layout/reachable.h"
 #include "image/scratch_file.h"
-#include "state/plain_layers.h"
-#include "store/folder_view.h"
+#include "state/images/plain_layers.h"
+#include "store/folder/folder_view.h"
 #include "store/images/sealing.h"
 #include "store/staged_state.h"
 

@@ -11,9 +11,9 @@
 
 #include "base/text.h"
 #include "image/derived_image.h"
-#include "image/sealed_layer.h"
-#include "state/plain_layers.h"
-#include "store/folder_view.h"
+#include "image/layer/sealed_layer.h"
+#include "state/images/plain_layers.h"
+#include "store/folder/folder_view.h"
 
 namespace trainseal {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "image/layout.h"
+#include "image/layout/layout.h"
 #include "state/state_folder.h"
 #include "store/staged_train.h"
 #include "store/train_view.h"

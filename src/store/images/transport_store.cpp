@@ -3,9 +3,9 @@
 #include <set>
 
 #include "base/text.h"
-#include "image/layout_writer.h"
+#include "image/layout/layout_writer.h"
 #include "image/scratch_file.h"
-#include "state/plain_layers.h"
+#include "state/images/plain_layers.h"
 #include "store/images/layout_store.h"
 #include "store/images/sealing.h"
 #include "store/staged_state.h"

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/text.h"
-#include "state/outbox.h"
+#include "state/images/outbox.h"
 #include "store/images/image_at_hand.h"
 #include "store/staging.h"
 #include "store/train_store.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <thread>
 
-#include "support/software_token.h"
+#include "fixtures/software_token.h"
 
 namespace trainseal::test {
 namespace {

@@ -1,0 +1,86 @@
+#include <catch2/catch.hpp>
+
+#include "fixtures/state_fixture.h"
+#include "state/backup.h"
+#include "state/images/outbox.h"
+#include "state/images/plain_layers.h"
+
+namespace trainseal::state_test {
+namespace {
+
+PlainImage plain_image(const std::string& place, char digit) {
+  return {place, std::string(64, digit), std::string(63, digit) + "d", {std::string(63, digit) + "b"}, "now"};
+}
+
+std::filesystem::path layers_file(const StateFolder& state) { return state.path() / "layers.jsonl"; }
+
+}  // namespace
+
+TEST_CASE_METHOD(StateFixture, "layers with plaintext are kept by place, and their diff_ids for ever") {
+  const PlainLayers layers(state);
+  CHECK(value(layers.diff_ids()).empty());
+  value(layers.add(plain_image(kAnyBytes, '1')));
+  value(layers.add(plain_image("oci:/b:latest", '2')));
+  value(layers.add(plain_image(kAnyBytes, '3')));
+  const auto open = value(layers.open_at(kAnyBytes));
+  REQUIRE(open.size() == 2);
+  CHECK(open[0].config_digest == std::string(64, '1'));
+  CHECK(open[1].blobs == std::vector{std::string(63, '3') + "b"});
+
+  value(layers.close(kAnyBytes));
+  CHECK(value(layers.open_at(kAnyBytes)).empty());
+  CHECK(value(layers.open_at("oci:/b:latest")).size() == 1);
+  value(layers.add(plain_image(kAnyBytes, '4')));
+  CHECK(value(layers.open_at(kAnyBytes)).size() == 1);
+  CHECK(value(layers.diff_ids()).size() == 4);
+}
+
+TEST_CASE_METHOD(StateFixture, "a torn line of layers.jsonl is dropped and written over") {
+  const PlainLayers layers(state);
+  value(layers.add(plain_image("a", '1')));
+  const std::string whole = content_of(layers_file(state));
+  for (const std::size_t cut : {whole.size() - 1, whole.find('\n') + 5, whole.find('\n'), std::size_t{0}}) {
+    CAPTURE(cut);
+    write_file(layers_file(state), whole.substr(0, cut));
+    value(layers.add(plain_image("b", '2')));
+    CHECK(value(layers.diff_ids()) == std::vector{std::string(63, '2') + "d"});
+  }
+}
+
+TEST_CASE_METHOD(StateFixture,
+                 "layers.jsonl that is not as it was written is refused, and state check says so") {
+  const char* const content = GENERATE("x\n", "{\"version\":2}\n", "{\"version\":1}\n{}\n",
+                                       "{\"version\":1}\n{\"time\":\"t\",\"place\":\"p\",\"blobs\":[1]}\n");
+  write_file(layers_file(state), content);
+  std::filesystem::permissions(layers_file(state), std::filesystem::perms(0600));
+  CHECK(code(PlainLayers(state).diff_ids()) == "state_failed");
+  CHECK(code(PlainLayers(state).add(plain_image("a", '1'))) == "state_failed");
+  CHECK(content_of(layers_file(state)) == content);
+  CHECK(value(check_state(state)).size() == 1);
+}
+
+TEST_CASE_METHOD(StateFixture, "a backup has the layers with plaintext") {
+  value(PlainLayers(state).add(plain_image("a", '1')));
+  value(export_state(state, scratch.path() / "backup"));
+  const StateFolder restored = open("restored");
+  value(import_state(restored, scratch.path() / "backup"));
+  CHECK(value(PlainLayers(restored).diff_ids()) == value(PlainLayers(state).diff_ids()));
+}
+
+TEST_CASE_METHOD(StateFixture, "what is kept in the outbox is found by place, and state check names it") {
+  const Outbox outbox(state);
+  CHECK_FALSE(value(outbox.find(kAnyBytes)));
+  CHECK(value(check_state(state)).empty());
+  const auto folder = outbox.folder_of(kAnyBytes);
+  std::filesystem::create_directory(folder);
+  value(Outbox::describe(folder, {kAnyBytes, std::string(64, 'c'), "now"}));
+  CHECK(value(outbox.find(kAnyBytes))->config_digest == std::string(64, 'c'));
+  CHECK_FALSE(value(outbox.find("another")));
+  REQUIRE(value(outbox.all()).size() == 1);
+  CHECK(value(check_state(state)).size() == 1);
+
+  write_file(folder / "kept.json", "{\"version\":1}");
+  CHECK(code(outbox.find(kAnyBytes)) == "state_failed");
+}
+
+}  // namespace trainseal::state_test
