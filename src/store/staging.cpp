@@ -55,6 +55,7 @@ Result<Staging> Staging::create(const StateFolder& state, const std::filesystem:
   TRY(const UniqueFd fd, open_folder_at(parent_fd.get(), name, ErrorCode::store_failed));
   TRY_DO(check_private(fd.get(), staging.path()));
   TRY_DO(make_private_folder(fd.get(), staging.content().filename(), staging.content()));
+  TRY(staging.content_, open_folder_at(fd.get(), staging.content().filename(), ErrorCode::store_failed));
   const auto removed = removed_pieces(staging.path());
   TRY_DO(make_private_folder(fd.get(), removed.filename(), removed));
   return staging;
@@ -64,6 +65,8 @@ Staging::~Staging() {
   if (entry_) [[maybe_unused]]
     const auto swept = sweep(*std::exchange(entry_, std::nullopt));
 }
+
+std::filesystem::path Staging::anchor() const { return text("/proc/self/fd/", content_.get()); }
 
 Result<JournalMove> Staging::moving_in(const std::filesystem::path& from, const std::filesystem::path& to) {
   TRY(const auto piece, identify(from));

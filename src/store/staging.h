@@ -27,6 +27,9 @@ class Staging {
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path content() const { return path_ / "content"; }
+  /// `content`, by way of its open folder (in /proc): what is written below lands in there, also where others
+  /// may write in the parent and exchange names.
+  std::filesystem::path anchor() const;
   /// The folder that it lies in.
   std::filesystem::path parent() const { return path_.parent_path(); }
 
@@ -49,6 +52,7 @@ class Staging {
       : state_(&state), path_(std::move(path)), entry_(std::move(entry)) {}
   const StateFolder* state_;
   std::filesystem::path path_;
+  UniqueFd content_;
   std::optional<JournalEntry> entry_;  ///< none once recovery has to deal with it, or nobody
 };
 

@@ -1,5 +1,7 @@
 """Images that are decrypted in place, where the settings allow it: what the station runs, and what must not be left of it."""
 import json
+import os
+import stat
 import unittest
 
 from support import journey, scratch
@@ -68,6 +70,38 @@ class InPlace:
         done = self.assert_done(self.station.run("post-run", self.images.name()))
         self.assertEqual([warning for warning in done.report["warnings"] if "plaintext" in warning], [])
         self.check_sealed()
+
+    @property
+    def replaced(self):
+        """The file that a command replaces as a whole."""
+        return self.images.path / "index.json" if self.FORM == "oci" else self.images.path
+
+    def owner_and_mode(self, path):
+        status = os.stat(path)
+        return status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)
+
+    def test_plaintext_is_for_the_owner_alone(self):
+        owner = (1000, 1001) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+        for path in (self.images.path, self.replaced):
+            os.chown(path, *owner)
+        before = scratch.contents(self.images.place)
+        self.assert_done(self.station.run("pre-run", self.images.name(), umask=0o077))
+        plain = scratch.find_pieces(self.images.place, PLAIN)
+        self.assertEqual({self.owner_and_mode(path) for path in plain}, {(*owner, 0o600)})
+        self.assertEqual(self.owner_and_mode(self.replaced)[:2], owner)
+        self.assert_done(self.station.run("discard", self.images.name(), umask=0o077))
+        self.check_clean()
+        if self.FORM == "oci":
+            made = [name for name in scratch.contents(self.images.place) if name not in before]
+            self.assertEqual({self.owner_and_mode(self.images.place / os.fsdecode(name)) for name in made}, {(*owner, 0o644)})
+        self.assertEqual(self.owner_and_mode(self.replaced)[:2], owner)
+
+    def test_what_is_replaced_keeps_its_mode(self):
+        self.replaced.chmod(0o640)
+        out = self.train.home / "out"
+        self.assert_done(self.station.run("pre-run", self.images.name(), "--out", out))
+        self.assert_done(self.station.run("post-run", self.images.name(), "--results", out, "--wipe"))
+        self.assertEqual(self.owner_and_mode(self.replaced)[2], 0o640)
 
     def test_a_run_without_results(self):
         self.release()

@@ -41,11 +41,12 @@ def environment(home):
             "HOME": str(home), "TMPDIR": str(temporary)}
 
 
-def run(arguments, env, timeout=120, json_report=True, stdin=subprocess.DEVNULL, enter=()):
-    """Runs the program with `--json` and reads its report. `enter`: a command that runs it where its token is."""
+def run(arguments, env, timeout=120, json_report=True, stdin=subprocess.DEVNULL, enter=(), umask=-1):
+    """Runs the program with `--json` and reads its report. `enter`: a command that runs it where its token is. `umask`: another
+    one than ours."""
     arguments = [os.fsencode(argument) for argument in arguments]
     command = [*map(os.fsencode, [*enter, PROGRAM]), *arguments, *([b"--json"] if json_report else [])]
-    done = subprocess.run(command, env=env, stdin=stdin, capture_output=True, timeout=timeout)
+    done = subprocess.run(command, env=env, stdin=stdin, capture_output=True, timeout=timeout, umask=umask)
     report = {}
     if json_report and done.stdout.strip():
         try:

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -61,10 +62,24 @@ class Archive : public ImageTransport {
   std::string place_;
 };
 
+/// Gives the new file owner and mode of the one that it replaces; plaintext is for the owner alone.
+Result<void> take_on(int file, const std::filesystem::path& old, bool is_plain) {
+  struct stat status{};
+  if (stat(old.c_str(), &status) != 0) return {};
+  const bool is_another_owner = status.st_uid != geteuid() || status.st_gid != getegid();
+  // Only root can give a file away; for everybody else it becomes theirs, as after any other program.
+  if (is_another_owner && fchown(file, status.st_uid, status.st_gid) != 0 && geteuid() == 0)
+    return fail(system_error(ErrorCode::store_failed, "give away the new", old, errno, "fchown"));
+  if (fchmod(file, status.st_mode & (is_plain ? 0600 : 0777)) == 0) return {};
+  return fail(system_error(ErrorCode::store_failed, "set the mode of the new", old, errno, "fchmod"));
+}
+
 Result<void> write_archive(const std::filesystem::path& path,
-                           const std::function<Result<void>(ArchiveWriter&)>& write) {
+                           const std::function<Result<void>(ArchiveWriter&)>& write,
+                           const std::filesystem::path& replaced, bool is_plain) {
   const UniqueFd file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
   if (!file) return fail(system_error(ErrorCode::store_failed, "make", path, errno, "open"));
+  TRY_DO(take_on(file.get(), replaced, is_plain));
   TRY(ArchiveWriter writer, ArchiveWriter::begin(file.get(), path));
   TRY_DO(write(writer));
   return std::move(writer).finish();
@@ -74,8 +89,10 @@ Result<void> Archive::replace(const std::function<Result<void>(ArchiveWriter&)>&
                               const std::string& tag) const {
   TRY(Staging staging, Staging::create(state_, file_.parent_path()));
   const auto written = staging.content() / "archive";
-  TRY_DO(write_archive(written, write));
-  TRY(const TarFile archive, TarFile::open(written));
+  const auto anchored = staging.anchor() / "archive";
+  const bool is_plain = !check_no_plaintext(state_, image);
+  TRY_DO(write_archive(anchored, write, file_, is_plain));
+  TRY(const TarFile archive, TarFile::open(anchored));
   TRY(const Digest256 found, config_in(archive, tag));
   if (found != image.config.digest) {
     return fail(ErrorCode::store_failed,

@@ -1,6 +1,9 @@
 #include "store/images/layout_store.h"
 
+#include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <set>
@@ -28,6 +31,27 @@ Result<UniqueFd> lock_layout(const std::filesystem::path& path) {
                 "try again when it is done");
   }
   return fail(system_error(ErrorCode::store_failed, "lock", path, errno, "flock"));
+}
+
+/// Encrypted blobs are for everybody.
+Result<void> open_to_all(const std::filesystem::path& blob) {
+  if (chmod(blob.c_str(), 0644) == 0) return {};
+  return fail(system_error(ErrorCode::store_failed, "set the mode of", blob, errno, "chmod"));
+}
+
+mode_t mode_of(const std::filesystem::path& file) {
+  struct stat status{};
+  return stat(file.c_str(), &status) == 0 ? status.st_mode & 0777 : 0644;
+}
+
+/// What root makes in somebody's layout is that person's: plaintext is for its owner alone.
+Result<void> give_to_owner_of(const std::filesystem::path& layout, const std::filesystem::path& file) {
+  struct stat owner{};
+  if (geteuid() != 0) return {};
+  if (stat(layout.c_str(), &owner) == 0 &&
+      fchownat(AT_FDCWD, file.c_str(), owner.st_uid, owner.st_gid, AT_SYMLINK_NOFOLLOW) == 0)
+    return {};
+  return fail(system_error(ErrorCode::store_failed, "give away", file, errno, "fchownat"));
 }
 
 bool has_blob(const Layout& layout, const Descriptor& blob) { return layout.open_blob(blob).has_value(); }
@@ -104,12 +128,16 @@ Result<void> LayoutStore::put(const std::filesystem::path& train, Content conten
   TRY(const UniqueFd lock, lock_layout(path_));
   TRY(const ImageAtHand* at_hand, base());
   TRY(Staging staging, Staging::create(*state_, path_));
-  const auto staged = staging.content();
+  const auto staged = staging.anchor();
   TRY_DO(make_layout(staged));
   TRY(const Image image,
       seal_image(at_hand->layout(), at_hand->image(), train, state_->clock(), staged / kBlobFolder));
-  TRY_DO(content == Content::plain ? keep_as_plain(*state_, place_, image)
-                                   : check_no_plaintext(*state_, image));
+  if (content == Content::plain) {
+    TRY_DO(keep_as_plain(*state_, place_, image));
+  } else {
+    TRY_DO(check_no_plaintext(*state_, image));
+    TRY_DO(open_to_all(blob_path(staged, image.layers.back().blob.digest)));
+  }
   for (const ImageLayer& layer : at_hand->image().layers) {
     if (!has_blob(*layout_, layer.blob)) TRY_DO(copy_blob(at_hand->layout(), layer.blob, staged));
   }
@@ -121,7 +149,7 @@ Result<void> LayoutStore::put(const std::filesystem::path& train, Content conten
     TRY_DO(copy_blob(at_hand->layout(), at_hand->image().manifest, staged));
     TRY(index, name_in_index(index, kBaseTag, at_hand->image().manifest));
   }
-  TRY_DO(replace_file(staged / kIndexFile, index, 0644, ErrorCode::store_failed));
+  TRY_DO(replace_file(staged / kIndexFile, index, mode_of(path_ / kIndexFile), ErrorCode::store_failed));
   TRY(auto moves, moves_of(staging, index));
   TRY_DO(staging.put_in_place(std::move(moves), completion));
   if (content == Content::plain || !left_plaintext_.empty()) return {};
@@ -131,17 +159,21 @@ Result<void> LayoutStore::put(const std::filesystem::path& train, Content conten
 
 Result<std::vector<JournalMove>> LayoutStore::moves_of(const Staging& staging, const Bytes& index) {
   std::vector<JournalMove> moves;
-  const auto blobs = staging.content() / kBlobFolder;
+  const auto blobs = staging.anchor() / kBlobFolder;
+  const auto piece = [&](const std::filesystem::path& name) -> Result<void> {
+    TRY_DO(give_to_owner_of(path_, staging.anchor() / name));
+    TRY(JournalMove move, Staging::moving_in(staging.content() / name, path_ / name));
+    moves.push_back(std::move(move));
+    return {};
+  };
   std::error_code error;
   for (const auto& blob : std::filesystem::directory_iterator(blobs, error)) {
-    TRY(JournalMove move, Staging::moving_in(blob.path(), path_ / kBlobFolder / blob.path().filename()));
-    moves.push_back(std::move(move));
+    TRY_DO(piece(kBlobFolder / blob.path().filename()));
   }
   if (error) return fail(system_error(ErrorCode::store_failed, "list", blobs, error.value(), "readdir"));
   // The index comes after the blobs: until then the image is the old one. After it, what nobody needs goes.
-  TRY(JournalMove index_move, Staging::moving_in(staging.content() / kIndexFile, path_ / kIndexFile));
-  moves.push_back(std::move(index_move));
-  TRY(const Layout staged, Layout::open(staging.content()));
+  TRY_DO(piece(kIndexFile));
+  TRY(const Layout staged, Layout::open(staging.anchor()));
   TRY(const auto garbage, garbage_after(index, staged));
   for (const std::string& blob : garbage) {
     TRY(JournalMove move, staging.moving_out(path_ / kBlobFolder / blob));
@@ -186,11 +218,12 @@ Result<void> LayoutStore::commit_new_layout(const std::filesystem::path& train,
                                             const JournalCompletion& completion) {
   TRY(const ImageAtHand* at_hand, base());
   TRY(Staging staging, Staging::create(*state_, path_.parent_path()));
-  const auto staged = staging.content();
+  const auto staged = staging.anchor();
   TRY_DO(make_layout(staged));
   TRY(const Image image,
       seal_image(at_hand->layout(), at_hand->image(), train, state_->clock(), staged / kBlobFolder));
   TRY_DO(check_no_plaintext(*state_, image));
+  TRY_DO(open_to_all(blob_path(staged, image.layers.back().blob.digest)));
   TRY_DO(copy_image(at_hand->layout(), at_hand->image(), staged, kBaseTag));
   TRY_DO(name_in_layout(staged, tag_, image.manifest));
   return staging.put_as_new_folder(path_, 0755, completion);

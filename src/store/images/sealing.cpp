@@ -22,10 +22,8 @@ namespace {
 constexpr std::int64_t kLastTime = 0x1FFFFFFFF;
 
 Result<UniqueFd> make_blob_file(const std::filesystem::path& path) {
-  UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
-  if (!file || fchmod(file.get(), 0644) != 0) {
-    return fail(system_error(ErrorCode::store_failed, "make", path, errno, "open"));
-  }
+  UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file) return fail(system_error(ErrorCode::store_failed, "make", path, errno, "open"));
   return file;
 }
 

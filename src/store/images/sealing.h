@@ -13,7 +13,8 @@ namespace trainseal {
 
 /// Makes the train in the folder `train` an image: `base` of `layout` and one sealed layer on it, which is
 /// read back (docs/IMAGES.md). Layer, config and manifest become files in the folder `to`, named by digest as
-/// blobs are. `base_mismatch` if the image were anything else than that.
+/// blobs are; the layer, which may hold plaintext, is for its owner alone (0600). `base_mismatch` if the
+/// image were anything else than that.
 Result<Image> seal_image(const Layout& layout, const Image& base, const std::filesystem::path& train,
                          const Clock& clock, const std::filesystem::path& to);
 

@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "fixtures/store_fixture.h"
+#include "store/staging.h"
 
 namespace trainseal::store_test {
 namespace {
@@ -84,6 +85,23 @@ TEST_CASE("a staged train is given to its owner without following links") {
   CHECK(owner(staged->path() / "content/pht_results/link") == given);
   CHECK(owner(staged->path() / "content/pht_train/run.py") == given);
   CHECK(owner(staged->path() / "content/pht_results" / deep) == given);
+}
+
+TEST_CASE("what is written by way of the anchor lands in the staging folder, whoever exchanges names") {
+  const StoreFixture fixture;
+  const auto victim = fixture.scratch / "victim/content";
+  write_file(victim / "index.json", "theirs");
+  const auto staging = value(Staging::create(fixture.state, fixture.train));
+  const auto away = fixture.scratch / "away";
+  std::filesystem::rename(staging.path(), away);
+  std::filesystem::create_symlink(victim.parent_path(), staging.path());
+  value(replace_file(staging.anchor() / "index.json", as_bytes("ours"), 0644, ErrorCode::store_failed));
+  CHECK(content_of(away / "content/index.json") == "ours");
+  CHECK(content_of(victim / "index.json") == "theirs");
+  CHECK(code(Staging::moving_in(staging.content() / "index.json", fixture.train / "index.json")) ==
+        "store_failed");
+  std::filesystem::remove(staging.path());
+  std::filesystem::rename(away, staging.path());
 }
 
 TEST_CASE("staging fails where there is no folder") {
