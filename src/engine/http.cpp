@@ -16,6 +16,10 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kMostHeadBytes = std::size_t{64} << 10;
 /// A peer that sends or takes less than this within the whole of the patience is as good as silent.
 constexpr std::uint64_t kLeastBytes = 1024;
+/// What a peer may take for all of an exchange: a few times the patience, and for what it moves the time that
+/// it takes at this pace. A drop now and then is not enough.
+constexpr int kMostPatiences = 4;
+constexpr std::uint64_t kLeastBytesPerSecond = std::uint64_t{64} << 10;
 
 /// What libcurl made, and the call of its that frees it.
 template <typename Made, auto Curl::* kFree>
@@ -71,6 +75,8 @@ struct HttpExchange::State {
   CURLcode result = CURLE_OK;
   std::uint64_t moved = 0;   ///< bytes, both ways, since `waited` was last zero
   Clock::duration waited{};  ///< for them
+  std::uint64_t all_moved = 0;
+  Clock::duration all_waited{};
 
   static std::size_t on_head(char* data, std::size_t, std::size_t size, void* self);
   static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self);
@@ -132,6 +138,7 @@ std::size_t HttpExchange::State::on_send(char* data, std::size_t, std::size_t si
 
 void HttpExchange::State::note(std::size_t bytes) {
   moved += bytes;
+  all_moved += bytes;
   if (moved < kLeastBytes) return;
   moved = 0;
   waited = {};
@@ -203,7 +210,9 @@ Result<void> HttpExchange::State::step() {
   const auto before = Clock::now();
   constexpr int kLongestPollMs = 500;
   curl.multi_poll(multi.get(), nullptr, 0, kLongestPollMs, nullptr);
-  waited += Clock::now() - before;
+  const auto took = Clock::now() - before;
+  waited += took;
+  all_waited += took;
   int running = 0;
   curl.multi_perform(multi.get(), &running);
   int left = 0;
@@ -212,8 +221,11 @@ Result<void> HttpExchange::State::step() {
     ended = true;
     result = message->data.result;
   }
-  if (ended || waited < patience) return {};
-  return broken(text("has kept silent for ", patience.count(), " s"));
+  if (ended) return {};
+  if (waited >= patience) return broken(text("has kept silent for ", patience.count(), " s"));
+  const auto most = kMostPatiences * patience + std::chrono::seconds(all_moved / kLeastBytesPerSecond);
+  if (all_waited < most) return {};
+  return broken(text("is too slow: ", all_moved, " bytes in ", most.count(), " s"));
 }
 
 template <typename Wanted>

@@ -17,8 +17,9 @@ inline constexpr const char* kLookAtItsLog =
     "look at the engine's own log (journalctl -u docker, or -u podman), then try again";
 
 /// One request and its answer, both as streams. The peer is not trusted: the answer's head is bounded, no
-/// redirection is followed, and a peer that keeps silent for longer than the patience ends the exchange.
-/// The time that the caller takes does not count. Errors: `engine_failed`.
+/// redirection is followed, and a peer that keeps silent for longer than the patience, or takes longer than
+/// four times that and a second for each 64 KiB, ends the exchange. The time that the caller takes does not
+/// count. Errors: `engine_failed`.
 class HttpExchange {
  public:
   ~HttpExchange();

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstring>
 #include <optional>
@@ -28,6 +29,10 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kKeptErrorBytes = std::size_t{16} << 10;
 constexpr int kNotFound = 127;
 constexpr auto kLookEvery = std::chrono::milliseconds(500);
+/// What a program may take in all: a few times the patience, and for what it moves the time that it takes at
+/// this pace. A drop now and then is not enough.
+constexpr int kMostPatiences = 4;
+constexpr std::uint64_t kLeastBytesPerSecond = std::uint64_t{64} << 10;
 
 std::unexpected<Error> no_process(const ProgramCall& call, const char* what, int reason) {
   return fail(
@@ -82,6 +87,17 @@ std::optional<std::string> activity(pid_t pid) {
   return std::string(as_text(*bytes));
 }
 
+/// Of what `activity` says: the bytes that were read, from files and from the network.
+std::uint64_t bytes_read(std::string_view activity) {
+  constexpr std::string_view kLabel = "rchar: ";
+  std::uint64_t bytes = 0;
+  const auto at = activity.find(kLabel);
+  if (at == std::string_view::npos) return 0;
+  const std::string_view number = activity.substr(at + kLabel.size());
+  std::from_chars(number.data(), number.data() + number.size(), bytes);
+  return bytes;
+}
+
 /// A running program; it is ended and waited for, whatever happens.
 class Child {
  public:
@@ -97,12 +113,12 @@ class Child {
     while (out_ || err_) {
       listen();
       if (result_.output.size() > call_.most_output_bytes) return end_with(ProgramResult::End::said_too_much);
-      if (is_silent()) return end_with(ProgramResult::End::kept_silent);
+      if (const auto why = out_of_patience()) return end_with(*why);
     }
     // Both ends are closed: it ends now, or it hides, and then it is not waited for longer than for silence.
     while (!reap(WNOHANG)) {
       poll(nullptr, 0, 20);
-      if (is_silent()) return end_with(ProgramResult::End::kept_silent);
+      if (const auto why = out_of_patience()) return end_with(*why);
     }
     return std::move(result_);
   }
@@ -130,16 +146,19 @@ class Child {
     if (got == 0 || errno != EINTR) from.reset();
   }
 
-  bool is_silent() {
+  std::optional<ProgramResult::End> out_of_patience() {
     const auto now = Clock::now();
-    if (now < next_look_) return false;
+    if (now < next_look_) return std::nullopt;
     next_look_ = now + kLookEvery;
     if (auto seen = activity(pid_); !seen || *seen != seen_) {
       // Where the kernel does not tell, the patience is for the whole run.
       if (seen) last_sign_ = now;
       seen_ = seen.value_or("");
     }
-    return now - last_sign_ > call_.patience;
+    const auto most =
+        kMostPatiences * call_.patience + std::chrono::seconds(bytes_read(seen_) / kLeastBytesPerSecond);
+    if (now - last_sign_ > call_.patience) return ProgramResult::End::kept_silent;
+    return now - begun_ > most ? std::optional(ProgramResult::End::too_slow) : std::nullopt;
   }
 
   bool reap(int options) {
@@ -165,7 +184,8 @@ class Child {
   pid_t pid_;
   UniqueFd out_, err_;
   ProgramResult result_;
-  Clock::time_point last_sign_ = Clock::now(), next_look_{};
+  const Clock::time_point begun_ = Clock::now();
+  Clock::time_point last_sign_ = begun_, next_look_{};
   std::string seen_;
 };
 

@@ -18,11 +18,12 @@ struct ProgramCall {
   std::filesystem::path folder;        ///< where it runs and keeps its temporary files
   std::uint64_t most_file_bytes = 0;   ///< no file that it writes may become larger
   std::size_t most_output_bytes = 0;   ///< of standard output; a program that says more is ended
-  std::chrono::seconds patience{};     ///< how long it may neither read nor write a byte anywhere
+  std::chrono::seconds patience{};  ///< how long it may neither read nor write a byte anywhere; in all, four
+                                    ///< times that, and a second for each 64 KiB that it reads
 };
 
 struct ProgramResult {
-  enum class End : std::uint8_t { exited, killed_by_signal, said_too_much, kept_silent };
+  enum class End : std::uint8_t { exited, killed_by_signal, said_too_much, kept_silent, too_slow };
   End end = End::exited;
   int status = 0;      ///< what it exited with, or the signal
   Bytes output;        ///< standard output

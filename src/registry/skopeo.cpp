@@ -104,6 +104,11 @@ Result<Bytes> Skopeo::run(Call call) const {
     return fail(ErrorCode::registry_failed,
                 text(what, "nothing has moved for ", settings_.patience.count(), " s"),
                 "look whether the registry is well and the network is up, then try again");
+  if (done.end == End::too_slow)
+    return fail(ErrorCode::registry_failed,
+                text(what, "too little moves: less than 64 KiB a second, for more than ",
+                     4 * settings_.patience.count(), " s"),
+                "look whether the registry is well and the network is up, then try again");
   if (done.status == kNotFound && done.errors.empty())
     return fail(ErrorCode::registry_failed,
                 "registries are reached by the program skopeo, which is not installed",

@@ -168,6 +168,12 @@ class Engine(LiarTest):
         self.liar.lies = {"/get": liars.slowly(archive)}
         self.assert_done(self.fresh_station().run("inspect", self.liar.name()))
 
+    def test_one_that_drips(self):
+        """Always more than silence, never enough."""
+        archive = self.liar.images[self.liar.names[f"{self.liar.repository}:latest"]][0]
+        self.refuse_to_release({f"dripping {what}": (words, liars.slowly(start + b" " * (1 << 20), 0.5, 1200)) for what, words, start in
+                                (("archive", "/get", archive[:512]), ("description", "latest/json", b"{"))})
+
     def test_when_an_image_is_given(self):
         lies = {name: ("/images/load", lie) for name, lie in EVERYWHERE.items() if name not in ("nothing", "no JSON", "a list", "deep JSON")}
         lies["takes it and loses it"] = ("/images/load", liars.answers(200, {"stream": "Loaded image"}))
@@ -213,6 +219,11 @@ class Registry(LiarTest):
         layer = self.images.config_of("latest")[0]["layers"][-1]["digest"]
         self.liar.lies = {f"blobs/{layer}": liars.slowly(self.liar.blobs[layer])}
         self.assert_done(self.fresh_station().run("inspect", self.liar.name()))
+
+    def test_one_that_drips(self):
+        layer = self.images.config_of("latest")[0]["layers"][-1]["digest"]
+        content = self.liar.blobs[layer]
+        self.refuse_to_release({"dripping": (f"blobs/{layer}", liars.slowly(content, 0.5, max(1, len(content) // 200)))})
 
     def test_when_an_image_is_sent(self):
         lies = {f"{name} for a {what}": (words, EVERYWHERE[name]) for what, words in
