@@ -1,4 +1,4 @@
-"""config/Containerfile held against this tree. It is not built here: that needs a base image from a registry."""
+"""config/Containerfile and .dockerignore held against this tree. The image is not built here: that needs a base image from a registry."""
 import re
 import subprocess
 import unittest
@@ -19,6 +19,23 @@ class Containerfile(TrainsealTest):
         self.assertGreater(len(copied), 2)
         for path in copied:
             self.assertTrue((ROOT / path).exists(), path)
+
+    def test_nothing_else_goes_along(self):
+        """What .dockerignore lets through: what CMake reads, and what is copied; no build, no history, no secrets that lie about."""
+        lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+        self.assertEqual(lines[0], "*")
+        sent = {line.removeprefix("!") for line in lines[1:] if line.startswith("!")}
+        self.assertEqual(len(sent), len(lines) - 1)
+        cmake = (ROOT / "CMakeLists.txt").read_text()
+        wanted = {"CMakeLists.txt", *re.findall(r"add_subdirectory\((\w+)\)", cmake), *re.findall(r"\b(src|pkcs11)/", cmake),
+                  *(path.split("/")[0] for path in re.findall(r"^COPY ([^ -][^ ]*) ", TEXT, re.M) if path != ".")}
+        self.assertLessEqual(wanted, sent)
+        for path in sent:
+            self.assertTrue((ROOT / path).exists(), path)
+
+    def test_the_base_can_be_pinned(self):
+        self.assertEqual(set(re.findall(r"^FROM (\S+)", TEXT, re.M)), {"${BASE}"})
+        self.assertRegex(TEXT, r"(?m)^ARG BASE=debian:12-slim$")
 
     def test_the_libraries_that_the_program_needs(self):
         installed, = re.findall(r"apt-get install -y --no-install-recommends ([a-z0-9 .+-]+)", TEXT)
