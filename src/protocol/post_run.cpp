@@ -1,7 +1,10 @@
 #include "protocol/post_run.h"
 
+#include <algorithm>
+
 #include "base/hex.h"
 #include "base/text.h"
+#include "protocol/checks/master_check.h"
 #include "protocol/checks/public_checks.h"
 #include "protocol/steps/plain_digests.h"
 #include "protocol/steps/sealer.h"
@@ -79,11 +82,13 @@ Result<Run> run_of_record(Station& station, const Record& record, const PostRunR
 
 Result<Run> run_without_record(Station& station, const PostRunRequest& request, TrainView& train) {
   TRY(CheckedConfig checked, check_publicly(station, train, Turn::mine, {}));
+  TRY(auto base_digest, request.store.base_digest());
+  TRY_DO(check_master(station, request.store, base_digest, checked.config));
   station.observer.warning("there is no record of the pre-run: what could be checked now was checked again");
   std::optional<std::string> out;
   if (request.results) out = request.results->string();
-  return Run{std::move(checked.config), checked.completed, std::move(checked.statements), out,
-             out.has_value(),           std::nullopt};
+  return Run{std::move(checked.config), checked.completed,     std::move(checked.statements), out,
+             out.has_value(),           std::move(base_digest)};
 }
 
 /// What the train is sealed on must be what it came on: anybody can move a tag.
@@ -140,12 +145,13 @@ Result<PostRunReport> find_sealed(Station& station, const PostRunRequest& reques
   const auto completed = completed_stops(config);
   if (!stop || !completed || *completed != *stop + 1) return nothing;
   TRY(const auto committed, ReplayLedger(station.state).committed(replay_key(config, *station.id, *stop)));
-  if (!committed || *committed != encode_hex(config->result_hash->bytes())) return nothing;
-  TRY_DO(check_same_results(station, request, config, *committed));
+  const std::string sealed_hash = encode_hex(config->result_hash->bytes());
+  if (!committed || committed->result_hash != sealed_hash) return nothing;
+  TRY_DO(check_same_results(station, request, config, sealed_hash));
   PostRunReport report{};
   report.train = summarize(config, *stop);
   report.sealed = target.place();
-  report.result_hash = *committed;
+  report.result_hash = sealed_hash;
   report.already_sealed = true;
   return report;
 }
@@ -191,6 +197,20 @@ Result<TrainSealer::SealedResults> seal_results(Station& station, const Run& run
   }
   files = plan.files.size();
   return sealed;
+}
+
+/// Results that the run has left as it found them: nobody but the operator can know whether that is meant
+/// (decision 0012).
+bool warn_of_unchanged(Station& station, const Run& run, const Digest512& result_hash) {
+  const auto& before = run.config->result_hash;
+  const bool unchanged = before ? std::ranges::equal(before->bytes(), result_hash.bytes())
+                                : result_hash == Sha512::of(run.config->session_id.bytes());
+  if (unchanged) {
+    station.observer.warning(
+        text(before ? "the results are exactly those that the train came with" : "there are no results",
+             ": if the train has not run yet, other results of this stop will be refused (already_signed)"));
+  }
+  return unchanged;
 }
 
 /// Both of the station's signatures (PROTOCOL §4), each verified under the key that the route names before it
@@ -285,6 +305,7 @@ Result<PostRunReport> seal(Station& station, const PostRunRequest& request, cons
 
   const ReplayLedger ledger(station.state);
   report.result_hash = results.result_hash.hex();
+  report.unchanged = warn_of_unchanged(station, run, results.result_hash);
   TRY_DO(ledger.intend({turn, report.result_hash, request.sign_again_reason, request.confirm_restored}));
   TRY(auto signatures, sign(station, run, *key, results.result_hash));
   TRY(const TrainConfig config,

@@ -24,6 +24,7 @@ struct PostRunReport {
   std::string sealed;       ///< the place of the sealed train
   std::string result_hash;  ///< hex
   std::size_t result_files = 0;
+  bool unchanged = false;       ///< the results are those that the train came with
   bool already_sealed = false;  ///< a run before this one did it; nothing was signed now
   bool wiped = false;
   std::optional<KeyPath> unwrap;  ///< only with `results`

@@ -15,9 +15,27 @@ namespace trainseal {
 
 namespace {
 
+std::string where_to(const std::optional<std::string>& out) {
+  return out ? text("into ", *out) : std::string("in place");
+}
+
+/// Whoever asks for another folder is going to look for the plaintext there.
+Result<void> check_same_out(const Record& record, const PreRunRequest& request) {
+  std::optional<std::string> wanted;
+  if (request.out != nullptr) wanted = request.out->path().string();
+  if (wanted == record.out) return {};
+  return fail(ErrorCode::usage,
+              text("train ", quoted(record.train_id), " is released already, since ", record.time, ", ",
+                   where_to(record.out), ", not ", where_to(wanted)),
+              text("Nothing was done now. Run it as it was released, or give that up first: trainseal "
+                   "discard ",
+                   record.out.value_or(record.place)));
+}
+
 /// Where the plaintext of an earlier pre-run of this very train still is, or nothing.
-Result<std::optional<PreRunReport>> find_released(Station& station, const Record& record,
-                                                  const TrainConfig& config, TrainView& train) {
+Result<std::optional<PreRunReport>> find_released(Station& station, const PreRunRequest& request,
+                                                  const Record& record, const TrainConfig& config,
+                                                  TrainView& train) {
   bool there = false;
   if (record.out) {
     std::error_code ignored;
@@ -26,28 +44,43 @@ Result<std::optional<PreRunReport>> find_released(Station& station, const Record
     TRY(there, immutable_files_are_plain(config, train));
   }
   if (!there) return std::nullopt;
+  TRY_DO(check_same_out(record, request));
   PreRunReport report{summarize(config, record.stop), record.out, true, std::nullopt};
   station.observer.warning(text("the train is released already, since ", record.time,
                                 record.out ? text(", in ", *record.out) : std::string(", in place")));
   return report;
 }
 
-/// Deals with a record that an earlier pre-run of whatever train at this place has left.
-Result<std::optional<PreRunReport>> check_record(Station& station, const std::string& place,
-                                                 TrainView& train) {
+/// What an earlier pre-run of whatever train at this place has left.
+struct Earlier {
+  std::optional<PreRunReport> released;  ///< this very train
+  std::string replaced;                  ///< what is to be said of another once this one is released
+};
+
+Result<Earlier> find_earlier(Station& station, const PreRunRequest& request, TrainView& train) {
   TRY(const Identifier id, station_id(station));
-  TRY(const auto record, Records(station.state).find(id.text(), place));
-  if (!record) return std::nullopt;
+  TRY(const auto record, Records(station.state).find(id.text(), request.store.place()));
+  if (!record) return Earlier();
   TRY(const Bytes bytes, train.config(station.rules.config.max_bytes));
   if (as_text(bytes) == record->config) {
     TRY(const auto parsed, TrainConfig::parse(bytes, station.rules.config));
-    return find_released(station, *record, parsed.config, train);
+    TRY(auto released, find_released(station, request, *record, parsed.config, train));
+    return Earlier{std::move(released), {}};
   }
-  station.observer.warning(
-      text("train ", quoted(record->train_id), ", released here at ", record->time,
-           ", was never sealed; its record is replaced",
-           record->out ? text(", its plaintext is still in ", *record->out) : std::string()));
-  return std::nullopt;
+  return Earlier{{},
+                 text("train ", quoted(record->train_id), ", released here at ", record->time,
+                      ", was never sealed; its record is replaced",
+                      record->out ? text(", its plaintext is still in ", *record->out) : std::string())};
+}
+
+/// A stop signs one result: whoever runs the train again should know it before.
+Result<void> warn_of_sealed(Station& station, const ReplayLedger& ledger, const ReplayKey& session) {
+  TRY(const auto committed, ledger.committed(session));
+  if (!committed) return {};
+  station.observer.warning(text("station ", session.station,
+                                " has signed results for this train already, at ", committed->time,
+                                ": post-run will seal those again, and no others without --sign-again"));
+  return {};
 }
 
 Record make_record(const Identifier& station, const std::string& place, const CheckedConfig& train,
@@ -108,8 +141,8 @@ Result<PreRunReport> pre_run(Station& station, const PreRunRequest& request) {
   const std::string& place = request.store.place();
   TRY(const StateLock lock, station.state.lock_train(place));
   TRY(const auto train, request.store.open());
-  TRY(auto released, check_record(station, place, *train));
-  if (released) return *std::move(released);
+  TRY(auto earlier, find_earlier(station, request, *train));
+  if (earlier.released) return *std::move(earlier.released);
   TRY(const auto base_digest, request.store.base_digest());
 
   TRY(const CheckedConfig checked, check_publicly(station, *train, Turn::mine, request.previous));
@@ -118,6 +151,7 @@ Result<PreRunReport> pre_run(Station& station, const PreRunRequest& request) {
   const ReplayKey session = replay_key(checked.config, id, checked.completed);
   const ReplayLedger ledger(station.state);
   TRY_DO(ledger.check_session(session));
+  TRY_DO(warn_of_sealed(station, ledger, session));
   TRY(const ContentPlan plan, plan_contents(station, checked.config, checked.completed, *train));
 
   const RouteStop& stop = checked.config->route[checked.completed];
@@ -137,6 +171,7 @@ Result<PreRunReport> pre_run(Station& station, const PreRunRequest& request) {
   TRY_DO(request.out != nullptr ? request.out->release(std::move(verified), completion)
                                 : request.store.release(std::move(verified), completion));
   releasing.succeeded();
+  if (!earlier.replaced.empty()) station.observer.warning(earlier.replaced);
   return PreRunReport{summarize(checked.config, checked.completed), completion.put_record->out, false,
                       key->unwrap_path()};
 }

@@ -4,7 +4,7 @@ import json
 import tarfile
 import unittest
 
-from support import journey
+from support import journey, scratch
 from support.case import TrainsealTest
 from support.images import FORMS, Images
 from support.tars import member, tar_of
@@ -178,6 +178,19 @@ class Masters(TrainsealTest):
         done = self.assert_done(self.pre_run("out"))
         self.assertNotIn("not verified", " ".join(done.report["warnings"]))
         self.assertIn("master", [step["name"] for step in done.report["steps"]])
+
+    def test_masters_in_trust_are_enforced_where_the_record_is_lost(self):
+        self.put()
+        out = self.train.home / "out"
+        self.assert_done(self.pre_run("out"))
+        scratch.remove(self.station.state)
+        post_run = ["post-run", self.layout.name(), "--results", out, "--without-record"]
+        self.station.trust({"masters": ["sha256:" + "0" * 64]})
+        before = scratch.snapshot(self.layout.path)
+        self.assertIn(self.digest, self.assert_refused(self.station.run(*post_run), "base_mismatch")["message"])
+        self.assertEqual(scratch.snapshot(self.layout.path), before)
+        self.station.trust({})
+        self.assertIn("not verified", " ".join(self.assert_done(self.station.run(*post_run)).report["warnings"]))
 
 
 if __name__ == "__main__":

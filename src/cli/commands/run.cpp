@@ -59,8 +59,8 @@ Result<void> allow_in_place(Context& context, const Configuration& configuration
     case InPlaceRule::warn:
       context.observer().warning(
           text("the plaintext is going to lie in the train's own place, ", store.place(),
-               ": whoever copies or pushes that place before post-run copies plaintext; with "
-               "--out DIR it lies apart"));
+               ": whoever copies or pushes that place before post-run copies plaintext, and discard takes "
+               "the train's files with it; with --out DIR it lies apart"));
       return {};
     case InPlaceRule::refuse:
       break;
@@ -144,7 +144,8 @@ Report report_of(const Station& station, const TrainStore& store, const PostRunR
   describe_train(report, done.train, store.form());
   describe_station(report, station);
   report.fields["sealed"] = done.sealed;
-  report.fields["results"] = {{"hash", done.result_hash}, {"files", done.result_files}};
+  report.fields["results"] = {
+      {"hash", done.result_hash}, {"files", done.result_files}, {"unchanged", done.unchanged}};
   report.fields["already_sealed"] = done.already_sealed;
   report.fields["wiped"] = done.wiped;
 
@@ -277,8 +278,11 @@ void add_run_commands(CommandTable& table) {
   add_pre_run(table);
   add_post_run(table);
   const auto name = std::make_shared<std::string>();
-  auto& command = table.add("discard", "Give a released run up: delete its plaintext, close its record",
-                            [name](Context& context) { return run_discard(context, *name); });
+  auto& command =
+      table.add("discard",
+                "Give a released run up: delete its plaintext, close its record. A train that was "
+                "released in place goes with it",
+                [name](Context& context) { return run_discard(context, *name); });
   command.add_option("NAME", *name, "The train as pre-run was given it, or the folder of --out")
       ->type_name("TRAIN|DIR")
       ->required();

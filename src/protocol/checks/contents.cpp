@@ -32,6 +32,15 @@ Result<void> refuse_unlisted(const ImmutablePlan& plan) {
                              "can be \"drop\" or \"keep\".");
 }
 
+/// None of the train's files is there: nobody has to be accused of having changed them.
+Result<void> refuse_empty(const ImmutablePlan& plan) {
+  if (plan.missing.empty() || !plan.listed.empty() || plan.query || !plan.unlisted.empty()) return {};
+  return fail(ErrorCode::decrypt_failed,
+              text("pht_train is empty: none of the train's files is there, neither ", listed(plan.missing)),
+              "Fetch the train again. A run in place that was given up here, with discard, took the train's "
+              "files with it.");
+}
+
 Result<void> check_immutable(Station& station, ImmutablePlan& plan) {
   std::vector<std::string> hostile = plan.irregular;
   hostile.insert(hostile.end(), plan.second_names.begin(), plan.second_names.end());
@@ -39,6 +48,7 @@ Result<void> check_immutable(Station& station, ImmutablePlan& plan) {
     return fail(ErrorCode::hostile_path, text("pht_train holds links, devices or sockets: ", listed(hostile)),
                 "No honest train has them there. Do not run it; ask the station before yours.");
   }
+  TRY_DO(refuse_empty(plan));
   if (plan.unlisted.empty()) return {};
   if (station.rules.unlisted == UnlistedRule::refuse) return refuse_unlisted(plan);
   const bool drop = station.rules.unlisted == UnlistedRule::drop;

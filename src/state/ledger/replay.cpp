@@ -18,6 +18,7 @@ constexpr std::size_t kMaxReasonBytes = 2000;
 struct Turn {
   std::optional<ReplayLine> committed;         ///< the last one
   std::optional<std::string> allowed_results;  ///< with a reason, after that
+  bool intended = false;                       ///< after the last commit
   bool must_be_confirmed = false;
   bool seen = false;
 
@@ -33,12 +34,16 @@ struct Turn {
         break;
       case ReplayKind::again:
         allowed_results = line.result_hash;
+        intended = true;
         break;
       case ReplayKind::committed:
         committed = line;
         allowed_results.reset();
+        intended = false;
         break;
       case ReplayKind::intent:
+        intended = true;
+        break;
       case ReplayKind::restored:
         break;
     }
@@ -162,16 +167,16 @@ Result<void> ReplayLedger::commit(const ReplayKey& key, const std::string& resul
   TRY(LedgerFile ledger, LedgerFile::open(state_));
   TRY(const Turn turn, read_turn(ledger, key));
   std::vector<ReplayLine> lines;
-  if (!turn.committed || turn.committed->result_hash != result_hash) {
+  if (!turn.committed || turn.committed->result_hash != result_hash || turn.intended) {
     lines.push_back({state_.clock().timestamp(), ReplayKind::committed, key, result_hash, {}});
   }
   return ledger.append(lines);
 }
 
-Result<std::optional<std::string>> ReplayLedger::committed(const ReplayKey& key) const {
+Result<std::optional<ReplayLine>> ReplayLedger::committed(const ReplayKey& key) const {
   TRY(LedgerFile ledger, LedgerFile::open(state_));
-  TRY(const Turn turn, read_turn(ledger, key));
-  return turn.committed ? turn.committed->result_hash : std::nullopt;
+  TRY(Turn turn, read_turn(ledger, key));
+  return std::move(turn.committed);
 }
 
 Result<std::vector<ReplayLine>> ReplayLedger::lines() const {

@@ -63,10 +63,10 @@ class ReplayLedger {
   /// stop once: `restored_state`, unless confirmed. Results that an `again` has allowed need no second
   /// reason.
   Result<void> intend(const Request& request) const;
-  /// Keeps that the train with these results is in place; nothing if it is known.
+  /// Keeps that the train with these results is in place; nothing if that is known and no intent came since.
   Result<void> commit(const ReplayKey& key, const std::string& result_hash) const;
-  /// The result hash that was committed last for the stop, or none.
-  Result<std::optional<std::string>> committed(const ReplayKey& key) const;
+  /// The stop's last commit, or none.
+  Result<std::optional<ReplayLine>> committed(const ReplayKey& key) const;
 
   Result<std::vector<ReplayLine>> lines() const;
   /// True if the ledger came from a backup.
