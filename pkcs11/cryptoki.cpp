@@ -22,6 +22,9 @@ struct Explanation {
 };
 
 Explanation explain(const CkFailure& failure) {
+  if (failure.pin_unclear)
+    return {ErrorCode::pin_incorrect, "whether the PIN is right cannot be told from its answer",
+            "look whether the PIN is right; it was tried once and is not tried again"};
   switch (failure.rv) {
     case CKR_PIN_INCORRECT:
       return {ErrorCode::pin_incorrect, "the PIN is wrong",
@@ -91,6 +94,7 @@ std::string CkFailure::str() const {
 }
 
 FailureClass class_of(const CkFailure& failure) {
+  if (failure.pin_unclear) return FailureClass::pin;
   switch (failure.rv) {
     case CKR_SESSION_CLOSED:
     case CKR_SESSION_HANDLE_INVALID:

@@ -19,6 +19,7 @@ struct CkFailure {
   std::string_view function;  ///< "C_SignInit"; a literal
   CK_RV rv = CKR_GENERAL_ERROR;
   std::string_view mechanism{};  ///< "CKM_RSA_PKCS_PSS"; a literal, may be empty
+  bool pin_unclear = false;      ///< a PIN was sent, and the token may have counted it as wrong
 
   /// "C_SignInit CKM_RSA_PKCS_PSS: CKR_MECHANISM_INVALID"
   std::string str() const;

@@ -18,8 +18,9 @@ CkResult<void> CryptokiKey::use(const std::function<CkResult<void>(RsaPrimitives
     SessionKey key(at.functions, at.session, *handle, key_.log_in_for_each_use, token_->pin());
     auto done = work(key);
     if (!done && done.error().function == "C_Login" && !may_start_again(done.error(), token_->as_found())) {
+      done.error().pin_unclear = may_have_counted(done.error(), token_->as_found());
       pin_refused_ = true;
-      if (class_of(done.error()) == FailureClass::pin) token_->note_refused_pin();
+      if (!done.error().pin_unclear) token_->note_refused_pin();
     }
     return done;
   });

@@ -149,7 +149,10 @@ CkResult<void> CryptokiToken::come_back() {
   if (!logged_in_) return {};
   // At a PIN pad a person has to come; and a token that counts wrong PINs is not asked again and again.
   CkResult<void> done = std::unexpected(CkFailure{"C_Login", CKR_USER_NOT_LOGGED_IN});
-  if (pin_ && !pin_refused_ && check_pin_flags(*info)) done = send_log_in();
+  if (pin_ && !pin_refused_ && check_pin_flags(*info)) {
+    done = send_log_in();
+    if (!done) done.error().pin_unclear = may_have_counted(done.error(), info_);
+  }
   if (done || may_start_again(done.error(), info_)) return done;
   logged_in_ = false;
   pin_.reset();

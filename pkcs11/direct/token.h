@@ -134,9 +134,7 @@ std::invoke_result_t<Work, const ObjectSession&> CryptokiToken::run(Work work) {
     const FailureClass failed = class_of(failure);
     const bool curable =
         failed == FailureClass::session || failed == FailureClass::log_in || failed == FailureClass::device;
-    // A log-in for one use, which the token may have counted as a wrong PIN.
-    const bool sent_a_pin = failure.function == "C_Login" && !may_start_again(failure, info_);
-    if (!curable || sent_a_pin || left == 1) return std::unexpected(failure);
+    if (!curable || left == 1) return std::unexpected(failure);
     module_->settings().on_progress();
     if (failed == FailureClass::session) continue;
     if (const auto recovered = recover(seen_epoch, failed); !recovered)

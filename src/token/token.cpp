@@ -1,6 +1,7 @@
 #include "token/token.h"
 
 #include <array>
+#include <mutex>
 
 #include "base/random.h"
 #include "base/text.h"
@@ -107,6 +108,69 @@ Error unanswered(Error error, const ObtainedPin& obtained, const TokenInfo& info
   return error;
 }
 
+/// The PIN of a log-in; without a source where the token asks for it itself, or for none.
+struct UsedPin {
+  TokenInfo token;
+  std::string source;
+  std::string marker;
+  std::string warning;
+};
+
+Result<UsedPin> log_in_with(LogInTarget& token, PinSource& source, PinLedger& ledger) {
+  TRY(const TokenInfo info, token.info());
+  if (!info.login_required) return UsedPin{};
+  TRY_DO(check_pin_flags(info));
+  if (info.pin_pad) {
+    TRY_DO(token.log_in(std::nullopt));
+    return UsedPin{};
+  }
+
+  TRY(ObtainedPin obtained, source.obtain(info.label));
+  std::shared_ptr<void> lock;
+  if (!obtained.marker.empty()) {
+    TRY(lock, ledger.lock());
+  }
+  TRY(const bool was_unanswered, check_ledger(obtained, info, ledger));
+  auto outcome = token.log_in(std::move(obtained.pin));
+  if (!outcome && token.log_in_unanswered())
+    return fail(unanswered(std::move(outcome).error(), obtained, info, was_unanswered, ledger));
+  if (outcome) {
+    // Where this fails, the source has one attempt without an answer less.
+    if (was_unanswered)
+      for (const std::string& name : {name_in_ledger(info), info.serial})
+        static_cast<void>(ledger.forget(name, unanswered_marker(obtained)));
+    return UsedPin{info, std::move(obtained.source), std::move(obtained.marker), std::move(obtained.warning)};
+  }
+  Error error = std::move(outcome).error();
+  const bool refused = error.code == ErrorCode::pin_incorrect || error.code == ErrorCode::pin_locked;
+  if (!refused) return fail(std::move(error));
+  return fail(with_record(std::move(error), ledger, info, obtained.marker, obtained.source));
+}
+
+/// A source of PINs that is asked again.
+class SourceKeeper final : public LogInKeeper {
+ public:
+  SourceKeeper(std::shared_ptr<PinSource> source, PinLedger& ledger, UsedPin used)
+      : source_(std::move(source)), ledger_(ledger), used_(std::move(used)) {}
+
+  Result<void> again(LogInTarget& target) override {
+    const std::scoped_lock lock(mutex_);
+    TRY(used_, log_in_with(target, *source_, ledger_));
+    return {};
+  }
+  Error refused(Error error) override {
+    const std::scoped_lock lock(mutex_);
+    if (used_.source.empty()) return error;
+    return with_record(std::move(error), ledger_, used_.token, used_.marker, used_.source);
+  }
+
+ private:
+  const std::shared_ptr<PinSource> source_;
+  PinLedger& ledger_;
+  std::mutex mutex_;
+  UsedPin used_;
+};
+
 }  // namespace
 
 OperationTrial& KeyTrial::of(KeyOperation operation) {
@@ -202,43 +266,15 @@ Result<void> check_pin_flags(const TokenInfo& info) {
 
 Result<std::string> log_in(LogInTarget& token, PinSource& source, PinLedger& ledger) {
   if (token.logged_in()) return std::string();
-  TRY(const TokenInfo info, token.info());
-  if (!info.login_required) return std::string();
-  TRY_DO(check_pin_flags(info));
-  if (info.pin_pad) {
-    TRY_DO(token.log_in(std::nullopt));
-    return std::string();
-  }
-
-  TRY(ObtainedPin obtained, source.obtain(info.label));
-  std::shared_ptr<void> lock;
-  if (!obtained.marker.empty()) {
-    TRY(lock, ledger.lock());
-  }
-  TRY(const bool was_unanswered, check_ledger(obtained, info, ledger));
-  auto outcome = token.log_in(std::move(obtained.pin));
-  if (!outcome && token.log_in_unanswered())
-    return fail(unanswered(std::move(outcome).error(), obtained, info, was_unanswered, ledger));
-  if (outcome) {
-    // Where this fails, the source has one attempt without an answer less.
-    if (was_unanswered)
-      for (const std::string& name : {name_in_ledger(info), info.serial})
-        static_cast<void>(ledger.forget(name, unanswered_marker(obtained)));
-    return std::move(obtained.warning);
-  }
-  Error error = std::move(outcome).error();
-  const bool refused = error.code == ErrorCode::pin_incorrect || error.code == ErrorCode::pin_locked;
-  if (!refused) return fail(std::move(error));
-  return fail(with_record(std::move(error), ledger, info, obtained.marker, obtained.source));
+  TRY(UsedPin used, log_in_with(token, source, ledger));
+  return std::move(used.warning);
 }
 
 Result<std::string> log_in_and_keep(Token& token, std::shared_ptr<PinSource> source, PinLedger& ledger) {
-  auto warning = log_in(token, *source, ledger);
-  if (warning)
-    token.keep_log_in([source = std::move(source), &ledger](LogInTarget& target) -> Result<void> {
-      TRY_DO(log_in(target, *source, ledger));
-      return {};
-    });
+  if (token.logged_in()) return std::string();
+  TRY(UsedPin used, log_in_with(token, *source, ledger));
+  std::string warning = used.warning;
+  token.keep_log_in(std::make_shared<SourceKeeper>(std::move(source), ledger, std::move(used)));
   return warning;
 }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +33,16 @@ class LogInTarget {
   virtual bool log_in_unanswered() const { return false; }
 };
 
+/// What stays of a log-in in the program that made it. Thread-safe.
+class LogInKeeper {
+ public:
+  virtual ~LogInKeeper() = default;
+  virtual Result<void> again(LogInTarget& target) = 0;
+  /// The token refused the PIN (`pin_incorrect`, `pin_locked`) after the log-in, e.g. for a key that wants it
+  /// at each use. Returns `error` with what became of it.
+  virtual Error refused(Error error) = 0;
+};
+
 /// One token: a log-in, sessions, and what may be asked of it. This is the closed set of messages of DESIGN
 /// (principle 1): values in, values out, so that a worker process can stand behind it. Thread-safe. Every
 /// call may fail with `token_unavailable`, `token_failed` and, after the log-in was lost, the PIN's codes.
@@ -41,9 +50,9 @@ class Token : public LogInTarget {
  public:
   /// What it said of itself when it was found.
   virtual const TokenInfo& as_found() const = 0;
-  /// How to log in again where the log-in is lost together with the process that had it. In this process
-  /// nothing is lost so.
-  virtual void keep_log_in(const std::function<Result<void>(LogInTarget&)>& /*again*/) {}
+  /// Who logs in again where the log-in is lost together with the process that had it, and learns of a PIN
+  /// that is refused later. In this process nothing is lost so.
+  virtual void keep_log_in(std::shared_ptr<LogInKeeper> /*keeper*/) {}
   /// Logs out, closes the sessions and wipes the PIN.
   virtual Result<void> log_out() = 0;
 
@@ -111,7 +120,8 @@ Result<void> check_pin_flags(const TokenInfo& info);
 /// when the token refuses it, or leaves it without an answer: such a source is used once more, unless the
 /// token says that it was given a wrong PIN. Returns a warning about the source, or an empty text.
 Result<std::string> log_in(LogInTarget& token, PinSource& source, PinLedger& ledger);
-/// The same, and again whenever the log-in is lost. `ledger` outlives the token.
+/// The same, and again whenever the log-in is lost; a PIN that the token refuses later is recorded as well.
+/// `ledger` outlives the token.
 Result<std::string> log_in_and_keep(Token& token, std::shared_ptr<PinSource> source, PinLedger& ledger);
 
 }  // namespace trainseal

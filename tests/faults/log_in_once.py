@@ -11,15 +11,19 @@ from pathlib import Path
 from support.case import TrainsealTest
 from support.party import PROGRAM, Party
 from tokens.nss import Nss
+from tokens.softhsm import SoftHsm
 
 INTERPOSER = os.environ["TRAINSEAL_INTERPOSER"]
 TOGETHER = 8
 SECONDS_UNTIL_IT_IS_GONE = 20  # a bound for a machine under load; it takes two
 
 
-class LogIn(TrainsealTest):
+class Recorded(TrainsealTest):
+    """A token behind the interposer, which notes each call."""
+    kind = Nss
+
     def setUp(self):
-        self.token = Nss()
+        self.token = self.kind()
         self.addCleanup(self.token.stop)
         self.folder = self.fresh("log-in")
         self.rules, self.record = self.folder / "rules", self.folder / "record"
@@ -33,9 +37,11 @@ class LogIn(TrainsealTest):
         fresh.write_text(text + "\n")
         fresh.rename(self.rules)
 
-    def log_ins(self):
-        return sum(" C_Login " in line for line in self.record.read_text().splitlines())
+    def log_ins(self, user=""):
+        return sum(" C_Login " in line and user in line for line in self.record.read_text().splitlines())
 
+
+class LogIn(Recorded):
     def use(self, *options):
         return self.party.run("key", "list", "--token", self.token.uri, *options)
 
@@ -78,6 +84,32 @@ class LogIn(TrainsealTest):
         if not gone:
             os.kill(worker, signal.SIGKILL)
         self.assertTrue(gone, "the worker is still there")
+
+
+class LogInForEachUse(Recorded):
+    kind = SoftHsm  # it keeps to CKA_ALWAYS_AUTHENTICATE
+
+    def setUp(self):
+        super().setUp()
+        self.rule("C_GenerateKeyPair add=CKA_ALWAYS_AUTHENTICATE")
+        self.key = self.assert_done(
+            self.party.run("key", "generate", "--token", self.token.uri, "--label", "pin-at-each-use")).report["key"]["uri"]
+
+    def use(self):
+        return self.party.run("token", "probe", "--key", self.key)
+
+    def test_a_pin_that_is_refused_at_a_use_is_not_sent_by_later_programs(self):
+        self.rule("C_Login user=CKU_CONTEXT_SPECIFIC rv=CKR_PIN_INCORRECT")
+        self.record.unlink()
+        first, second = self.use(), self.use()
+        self.assert_refused(first, "pin_incorrect")
+        self.assertIn("forget-failed-pin", first.report["error"]["hint"])
+        self.assert_refused(second, "pin_incorrect")
+        self.assertEqual(self.log_ins("CKU_CONTEXT_SPECIFIC"), 1)
+        self.assertEqual(self.log_ins(), 2)
+        self.rule("")
+        self.assert_done(self.party.run("token", "forget-failed-pin"))
+        self.assert_done(self.use())
 
 
 if __name__ == "__main__":

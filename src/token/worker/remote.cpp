@@ -40,9 +40,12 @@ Call about(std::uint32_t number, const Call& call) {
   return whole;
 }
 
+bool is_refused_pin(const Error& error) {
+  return error.code == ErrorCode::pin_incorrect || error.code == ErrorCode::pin_locked;
+}
+
 bool is_about_the_pin(const Error& error) {
-  return error.code == ErrorCode::pin_missing || error.code == ErrorCode::pin_incorrect ||
-         error.code == ErrorCode::pin_locked;
+  return error.code == ErrorCode::pin_missing || is_refused_pin(error);
 }
 
 class RemoteToken final : public Token, public std::enable_shared_from_this<RemoteToken> {
@@ -55,7 +58,7 @@ class RemoteToken final : public Token, public std::enable_shared_from_this<Remo
   bool logged_in() const override { return logged_in_; }
   Result<void> log_in(std::optional<Pin> pin) override;
   bool log_in_unanswered() const override { return unanswered_; }
-  void keep_log_in(const std::function<Result<void>(LogInTarget&)>& again) override;
+  void keep_log_in(std::shared_ptr<LogInKeeper> keeper) override;
   Result<void> log_out() override;
   Result<std::vector<KeyInfo>> keys() override;
   Result<std::unique_ptr<TokenKey>> key(const Uri& uri) override;
@@ -72,6 +75,8 @@ class RemoteToken final : public Token, public std::enable_shared_from_this<Remo
   Milliseconds deadline(int times = 1) const { return workers_->settings().deadline * times; }
   /// For what a person at the token's PIN pad may have to do something about.
   Milliseconds deadline_with_a_person() const { return deadline(info_.pin_pad ? kDeadlinesForAPerson : 1); }
+  /// Makes a call after the log-in: a PIN that is refused then is noted.
+  CallResult call(WorkerProcess& process, const Call& call);
   /// Takes note of an error that says that the log-in is over.
   void note(const Error& error) {
     if (is_about_the_pin(error)) logged_in_ = false;
@@ -92,7 +97,7 @@ class RemoteToken final : public Token, public std::enable_shared_from_this<Remo
   std::atomic<bool> unanswered_ = false;
   std::mutex mutex_;
   Place place_;
-  std::function<Result<void>(LogInTarget&)> log_in_again_;
+  std::shared_ptr<LogInKeeper> keeper_;
 };
 
 /// The token in a new worker, before anybody else may use it there.
@@ -181,9 +186,9 @@ PlaceResult RemoteToken::place_in(WorkerProcess& process) {
                              .write = [&](Encoder& encoder) { encoder.put(uri_of(info_)); },
                              .read = [&](Decoder& decoder) { decoder.get(number, info); }});
   if (!found) return no_call(std::move(found).error());
-  if (wanted_ && log_in_again_) {
+  if (wanted_ && keeper_) {
     LogInAtPlace target(*this, process, number);
-    auto done = log_in_again_(target);
+    auto done = keeper_->again(target);
     logged_in_ = done.has_value();
     // The place is not kept: the next call tries again, as far as the ledger lets it.
     if (!done) return no_call(std::move(done).error());
@@ -192,13 +197,25 @@ PlaceResult RemoteToken::place_in(WorkerProcess& process) {
   return number;
 }
 
+CallResult RemoteToken::call(WorkerProcess& process, const Call& call) {
+  auto called = process.call(call);
+  if (called || called.error().kind != CallFailure::Kind::answered || !is_refused_pin(called.error().error))
+    return called;
+  const auto keeper = [&] {
+    const std::scoped_lock lock(mutex_);
+    return keeper_;
+  }();
+  if (keeper) called.error().error = keeper->refused(std::move(called.error().error));
+  return called;
+}
+
 Result<std::uint64_t> RemoteToken::ask(const Call& call, Again again) {
   std::uint64_t worker = 0;
   auto answered = workers_->run(again, [&](WorkerProcess& process) -> CallResult {
     worker = process.number();
     const auto number = place_in(process);
     if (!number) return no_call(number.error());
-    return process.call(about(*number, call));
+    return this->call(process, about(*number, call));
   });
   if (answered) return worker;
   note(answered.error());
@@ -242,14 +259,14 @@ Result<void> RemoteToken::log_in(std::optional<Pin> pin) {
   return {};
 }
 
-void RemoteToken::keep_log_in(const std::function<Result<void>(LogInTarget&)>& again) {
+void RemoteToken::keep_log_in(std::shared_ptr<LogInKeeper> keeper) {
   const std::scoped_lock lock(mutex_);
-  log_in_again_ = again;
+  keeper_ = std::move(keeper);
 }
 
 Result<void> RemoteToken::log_out() {
   logged_in_ = wanted_ = false;
-  keep_log_in({});
+  keep_log_in(nullptr);
   TRY_DO(ask({.what = WorkerCall::log_out, .deadline = deadline()}));
   return {};
 }
@@ -372,10 +389,10 @@ Result<Answer> RemoteKey::use(WorkerCall what, std::atomic<KeyPath>& path, IsRig
   auto done = token_->workers().run(Again::allowed, [&](WorkerProcess& process) -> CallResult {
     const auto number = place_in(process);
     if (!number) return no_call(number.error());
-    auto called = process.call({.what = what,
-                                .deadline = token_->deadline_with_a_person(),
-                                .write = [&](Encoder& encoder) { encoder.put(*number, request...); },
-                                .read = [&](Decoder& decoder) { decoder.get(way, answer); }});
+    auto called = token_->call(process, {.what = what,
+                                         .deadline = token_->deadline_with_a_person(),
+                                         .write = [&](Encoder& encoder) { encoder.put(*number, request...); },
+                                         .read = [&](Decoder& decoder) { decoder.get(way, answer); }});
     if (called && !is_right(answer)) return no_call(wrong_signature());
     return called;
   });
