@@ -9,13 +9,15 @@ namespace trainseal {
 /// that nobody makes the program hang or eat the machine with one.
 struct ImageLimits {
   static constexpr std::size_t kLayers = 512;
-  static constexpr std::size_t kMembers = 2'000'000;                     ///< of one layer's tar
-  static constexpr std::size_t kArchiveMembers = 100'000;                ///< of an archive of images
-  static constexpr std::size_t kTreeEntries = 1'000'000;                 ///< under `/opt`
-  static constexpr std::size_t kNameBytes = 4096;                        ///< of one name or link target
-  static constexpr std::size_t kTreeNameBytes = std::size_t{256} << 20;  ///< of all names under `/opt`
-  static constexpr std::size_t kDepth = 256;                             ///< components of a name
-  static constexpr std::uint64_t kHeaderBytes = std::uint64_t{8} << 20;  ///< of one member in a tar
+  static constexpr std::size_t kMembers = 2'000'000;       ///< of one layer's tar
+  static constexpr std::size_t kArchiveMembers = 100'000;  ///< of an archive of images
+  static constexpr std::size_t kTreeEntries = 500'000;     ///< under `/opt`, or of a whole file system
+  static constexpr std::size_t kNameBytes = 4096;          ///< of one name or link target
+  static constexpr std::size_t kTreeNameBytes = std::size_t{128}
+                                                << 20;  ///< of all names in a tree, each with its folders
+  static constexpr std::size_t kDepth = 256;            ///< components of a name
+  /// Of one extended header or long name; Go's archive/tar takes no more since 1.19.2.
+  static constexpr std::uint64_t kHeaderBytes = std::uint64_t{1} << 20;
   static constexpr std::uint64_t kLayoutFileBytes = 4096;
   static constexpr std::uint64_t kJsonBytes = std::uint64_t{4} << 20;  ///< index, manifest, config
   static constexpr int kJsonDepth = 32;

@@ -16,7 +16,8 @@ LISTED = "/opt/pht_train/entrypoint.py"
 ROOT = [member("usr", type=tarfile.DIRTYPE, mode=0o755), member("usr/bin", type=tarfile.DIRTYPE, mode=0o755),
         member("usr/bin/python3", b"an interpreter", mode=0o755),
         member("usr/bin/python", type=tarfile.SYMTYPE, linkname="python3"),
-        member("usr/bin/same", type=tarfile.LNKTYPE, linkname="usr/bin/python3"),
+        member("usr/bin/same", type=tarfile.LNKTYPE, linkname="usr/bin/python3", mode=0o755),
+        member("srv/private", type=tarfile.DIRTYPE, mode=0o700), member("srv/private/key", b"a key"),
         member("etc/passwd", b"root:x:0:0\n"), member("dev/null", type=tarfile.CHRTYPE, devmajor=1, devminor=3),
         member("opt", type=tarfile.DIRTYPE, mode=0o755), member("opt/tool", b"kept"),
         member("opt/pht_train/stale", b"of the master's own train")]
@@ -60,8 +61,8 @@ SAME_SETTINGS = [{"Cmd": ["python", LISTED]}, {"Cmd": [LISTED, "/opt/pht_train/l
 class Layout(Images):
     """A layout whose images are written by hand."""
 
-    def write(self, tag, layers, config):
-        """`layers`: tars."""
+    def write(self, tag, layers, config, edit_config=None, edit_manifest=None, edit_index=None):
+        """`layers`: tars. What edits is given the text of JSON, and returns another one."""
         blobs = self.path / "blobs" / "sha256"
         if not blobs.exists():
             blobs.mkdir(parents=True)
@@ -76,17 +77,20 @@ class Layout(Images):
         described = [blob(layer, "layer.v1.tar") for layer in layers]
         whole = {"architecture": "amd64", "os": "linux", "config": config,
                  "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in described]}}
-        manifest = {"schemaVersion": 2, "config": blob(json.dumps(whole).encode(), "config.v1+json"), "layers": described}
-        entry = blob(json.dumps(manifest).encode(), "manifest.v1+json")
+        same = lambda text: text
+        manifest = {"schemaVersion": 2, "config": blob((edit_config or same)(json.dumps(whole)).encode(), "config.v1+json"), "layers": described}
+        entry = blob((edit_manifest or same)(json.dumps(manifest)).encode(), "manifest.v1+json")
         entry["annotations"] = {"org.opencontainers.image.ref.name": tag}
         index = json.loads((self.path / "index.json").read_text())
         index["manifests"] = [old for old in index["manifests"]
                               if old["annotations"]["org.opencontainers.image.ref.name"] != tag] + [entry]
-        (self.path / "index.json").write_text(json.dumps(index))
+        (self.path / "index.json").write_text((edit_index or same)(json.dumps(index)))
         return manifest["config"]["digest"]
 
 
-class Masters(TrainsealTest):
+class TrainOnMaster(TrainsealTest):
+    """A train as a layer, and its master as the image below."""
+
     def setUp(self):
         self.train = journey.OwnTrain(self, journey.keys_of_sizes([2048, 2048]), CODE)
         self.train.build()
@@ -103,6 +107,8 @@ class Masters(TrainsealTest):
     def verify(self, master=None):
         return self.station.run("verify", self.layout.name(), "--master", (master or self.layout).name("base"))
 
+
+class Masters(TrainOnMaster):
     def test_a_train_on_its_master(self):
         self.put()
         done = self.assert_done(self.verify())

@@ -10,7 +10,7 @@ import unittest
 
 from support import scratch, vectors
 from support.case import TrainsealTest
-from support.tars import member, tar_of
+from support.tars import END, block, member, pax, raw, tar_of
 
 MIB = 1 << 20
 NAME = "registry.example/3/t-17"
@@ -340,7 +340,10 @@ class Hostile(TrainsealTest):
                 "a link to nothing": (tar_of([*rest, link(top, "nothing")]), ["hostile_path"]),
                 "a folder in its place": (tar_of([*rest, folder(top)]), ["hostile_path"]),
                 "nothing in its place": (tar_of(rest), ["store_failed"]),
-                "a file with holes": (sparse_tar("x"), ["hostile_path", "store_failed"]),
+                "a file with holes": (sparse_tar("x"), ["store_failed"]),
+                "a member in the content of a link": (pax("mtime=1") + block("x", b"1", 512 + 512, rest[0][0].name)
+                                                      + raw(top, b"[]") + good, ["hostile_path"]),
+                "an extended header, a global one, a member": (pax("path=x") + pax("comment=x", kind=b"g") + good, ["hostile_path"]),
                 "a file that is cut": (good[:len(good) // 2], ["store_failed", "digest_mismatch"]),
                 "no tar": (os.urandom(5000), ["store_failed"]),
                 "an empty file": (b"", ["store_failed"]),

@@ -5,17 +5,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
-#include <limits>
 
 #include "base/text.h"
-#include "image/archive_types.h"
 #include "image/limits.h"
 
 namespace trainseal {
 namespace {
 
-constexpr std::size_t kBlockBytes = 64 * 1024;
 constexpr int kMaxLinks = 8;
 
 Result<std::size_t> read_at(int fd, std::uint64_t offset, MutableByteView buffer,
@@ -78,113 +76,77 @@ std::optional<std::string> resolve(std::string_view folder, std::string_view tar
 
 }  // namespace
 
-/// Reads the list: libarchive is shown the headers, and skips what is between them.
+/// Reads the list of members, and passes over what is between them.
 class TarFile::List {
  public:
-  List(TarFile& tar, std::uint64_t size) : tar_(tar), size_(size), block_(kBlockBytes) {}
+  List(TarFile& tar, std::uint64_t size)
+      : tar_(tar),
+        size_(size),
+        walk_({[this](MutableByteView buffer) { return read(buffer); },
+               [this](std::uint64_t bytes) { return skip(bytes); }},
+              {quoted(tar.path_.string()), "archive of images"}) {}
 
   Result<void> read() {
-    archive* const a = archive_.get();
-    archive_read_support_format_tar(a);
-    archive_read_support_format_empty(a);
-    const auto hand_over = [](archive* asked, void* self, const void** buffer) {
-      return static_cast<List*>(self)->next_block(asked, buffer);
-    };
-    const auto skip = [](archive*, void* self, la_int64_t wanted) {
-      return static_cast<List*>(self)->skip(wanted);
-    };
-    if (archive_read_open2(a, this, nullptr, hand_over, skip, nullptr) != ARCHIVE_OK) return failed();
     for (;;) {
-      budget_ = ImageLimits::kHeaderBytes;
-      archive_entry* entry = nullptr;
-      const int status = archive_read_next_header(a, &entry);
-      if (status == ARCHIVE_EOF) return {};
-      if (status != ARCHIVE_OK) return failed();
-      TRY_DO(add(entry));
+      TRY(const auto member, walk_.next());
+      if (!member) return {};
+      TRY_DO(add(*member));
     }
   }
 
  private:
-  la_ssize_t next_block(archive* a, const void** buffer) {
-    auto got = read_at(tar_.fd_.get(), offset_, block_, tar_.path_);
-    if (got && *got > budget_) got = fail(damaged("the header of a member has no end"));
-    if (!got) {
-      failure_ = std::move(got).error();
-      archive_set_error(a, EIO, "its source failed");
-      return -1;
-    }
-    budget_ -= *got;
-    offset_ += *got;
-    *buffer = block_.data();
-    return static_cast<la_ssize_t>(*got);
+  Result<std::size_t> read(MutableByteView buffer) {
+    TRY(const std::size_t got, read_at(tar_.fd_.get(), offset_, buffer, tar_.path_));
+    offset_ += got;
+    return got;
   }
-  la_int64_t skip(la_int64_t wanted) {
-    const std::uint64_t left = size_ - std::min(size_, offset_);
-    const auto skipped = std::min(left, static_cast<std::uint64_t>(std::max<la_int64_t>(wanted, 0)));
+  Result<std::uint64_t> skip(std::uint64_t wanted) {
+    const std::uint64_t skipped = std::min(wanted, size_ - std::min(size_, offset_));
     offset_ += skipped;
-    return static_cast<la_int64_t>(skipped);
+    return skipped;
   }
 
-  Error damaged(std::string_view why) const {
-    return {ErrorCode::store_failed,
-            text(quoted(tar_.path_.string()), " is damaged or no archive of images: ", why),
-            "Fetch it again. If it stays so, ask who sent it.",
-            {},
-            {}};
-  }
-  std::unexpected<Error> failed() {
-    if (failure_) return fail(*failure_);
-    return fail(damaged(libarchive::reason(archive_.get())));
-  }
-  std::unexpected<Error> hostile(std::string_view name, std::string_view why) const {
-    return fail(ErrorCode::hostile_path,
-                text(quoted(tar_.path_.string()), " holds ", quoted(name), ", ", why),
-                "An archive made by the usual tools holds no such thing; ask who made this one.");
-  }
-
-  Result<void> add(archive_entry* entry) {
-    const char* const told = archive_entry_pathname(entry);
-    if (told == nullptr) return fail(damaged("a member has no name"));
-    auto name = clean_member_name(told);
-    if (!name) return hostile(told, "a name with .. in it or beyond every bound");
-    TRY(Member member, describe(entry, *name));
+  Result<void> add(const TarMember& found) {
+    auto name = clean_member_name(found.name);
+    if (!name) return walk_.title().hostile(found.name, "a name with .. in it or beyond every bound");
+    TRY(Member member, describe(found, *name));
     const MemberKind kind = member.kind;
     const auto [at, is_new] = tar_.members_.emplace(*std::move(name), std::move(member));
     const bool is_same_folder = kind == MemberKind::folder && at->second.kind == MemberKind::folder;
-    if (!is_new && !is_same_folder) return hostile(at->first, "twice");
+    if (!is_new && !is_same_folder) return walk_.title().hostile(at->first, "twice");
     if (tar_.members_.size() <= ImageLimits::kArchiveMembers) return {};
-    return fail(damaged("it has too many members"));
+    return walk_.title().damaged("it has too many members");
   }
 
-  Result<Member> describe(archive_entry* entry, const std::string& name) {
+  Result<Member> describe(const TarMember& found, const std::string& name) const {
     const auto slash = name.rfind('/');
     const std::string_view folder =
         slash == std::string::npos ? std::string_view() : std::string_view(name).substr(0, slash);
-    if (const char* const target = archive_entry_hardlink(entry)) return link(name, resolve("", target));
-    if (archive_entry_filetype(entry) == AE_IFLNK) {
-      const char* const target = archive_entry_symlink(entry);
-      return link(name, target != nullptr ? resolve(folder, target) : std::nullopt);
+    switch (found.kind) {
+      case MemberKind::hard_link:
+        return link(name, resolve("", found.target));
+      case MemberKind::symlink:
+        return link(name, resolve(folder, found.target));
+      case MemberKind::folder:
+        return Member{MemberKind::folder, {}, {}};
+      case MemberKind::special:
+        return walk_.title().hostile(name, "which is a device or a pipe");
+      case MemberKind::file:
+        break;
     }
-    if (archive_entry_filetype(entry) == AE_IFDIR) return Member{MemberKind::folder, {}, {}};
-    if (archive_entry_filetype(entry) != AE_IFREG) return hostile(name, "which is a device or a pipe");
-    if (archive_entry_sparse_count(entry) > 0) return hostile(name, "a file with holes");
-    const auto offset = static_cast<std::uint64_t>(archive_filter_bytes(archive_.get(), 0));
-    const auto size = static_cast<std::uint64_t>(archive_entry_size(entry));
-    if (offset > size_ || size > size_ - offset) return fail(damaged(text(quoted(name), " is cut")));
-    return Member{MemberKind::file, {offset, size}, {}};
+    if (offset_ <= size_ && found.size <= size_ - offset_)
+      return Member{MemberKind::file, {offset_, found.size}, {}};
+    return walk_.title().damaged(text(quoted(name), " is cut"));
   }
   Result<Member> link(const std::string& name, std::optional<std::string> target) const {
-    if (!target) return hostile(name, "a link out of the archive");
+    if (!target) return walk_.title().hostile(name, "a link out of the archive");
     return Member{MemberKind::symlink, {}, *std::move(target)};
   }
 
   TarFile& tar_;
   std::uint64_t size_;
-  Bytes block_;
-  std::uint64_t offset_ = 0;                          ///< where the next block begins
-  std::uint64_t budget_ = ImageLimits::kHeaderBytes;  ///< bytes that may still be read for this header
-  std::optional<Error> failure_;
-  libarchive::Archive archive_{archive_read_new()};
+  std::uint64_t offset_ = 0;  ///< of what has been read
+  TarWalk walk_;
 };
 
 Result<TarFile> TarFile::open(const std::filesystem::path& path) {

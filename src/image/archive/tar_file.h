@@ -11,6 +11,7 @@
 #include "image/layer/layer_reader.h"
 #include "image/scratch_file.h"
 #include "image/stream.h"
+#include "image/tar/tar_walk.h"
 
 namespace trainseal {
 
@@ -19,7 +20,8 @@ namespace trainseal {
 class TarFile {
  public:
   /// `store_failed` if there is no such file, or if it is no tar, is compressed or cut; `hostile_path` for
-  /// names that no archive may hold, for one that is there twice, and for what is beyond `ImageLimits`.
+  /// names that no archive may hold, for one that is there twice, for what readers of tars disagree on
+  /// (`TarWalk`), and for what is beyond `ImageLimits`.
   static Result<TarFile> open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }

@@ -62,10 +62,7 @@ std::string difference(const RootEntry& entry, const RootEntry& master) {
     return text("is ", name_of(entry.kind), " instead of ", name_of(master.kind));
   if (entry.size != master.size || entry.content != master.content) return "has another content";
   if (entry.target != master.target) return text("leads to ", entry.target, " instead of ", master.target);
-  // What nobody has written has the modes that an engine gives it.
-  if (entry.implied || master.implied) return {};
-  if (entry.kind != MemberKind::symlink && is.mode != was.mode)
-    return text("has mode ", octal(is.mode), " instead of ", octal(was.mode));
+  if (is.mode != was.mode) return text("has mode ", octal(is.mode), " instead of ", octal(was.mode));
   if (is.uid != was.uid || is.gid != was.gid)
     return text("belongs to ", is.uid, ':', is.gid, " instead of ", was.uid, ':', was.gid);
   if (is.device != was.device) return "is another device";

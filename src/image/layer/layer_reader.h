@@ -9,20 +9,9 @@
 #include "base/result.h"
 #include "crypto/digest.h"
 #include "image/stream.h"
+#include "image/tar/tar_walk.h"
 
 namespace trainseal {
-
-enum class MemberKind : std::uint8_t { file, folder, symlink, hard_link, special };
-
-/// What else a tar says of a member.
-struct MemberFacts {
-  unsigned mode = 0;  ///< permissions with set-id and sticky bits
-  std::int64_t uid = 0;
-  std::int64_t gid = 0;
-  std::uint64_t device = 0;             ///< of a device: which
-  std::optional<Digest256> attributes;  ///< over extended attributes and access lists, where there are some
-  bool operator==(const MemberFacts&) const = default;
-};
 
 /// One member of a layer's tar, as it was found: nothing of it is trusted, but the name is clean.
 struct LayerMember {
@@ -43,11 +32,12 @@ struct LayerFacts {
   Digest256 diff_id;       ///< of the tar in it
 };
 
-/// Reads a layer's tar (ustar, GNU, PAX), uncompressed or in gzip or zstd, told apart by its bytes: member
-/// after member in one pass, in bounded memory. Needs LC_CTYPE to be UTF-8, or PAX names cannot be read.
+/// Reads a layer's tar (`TarWalk`), uncompressed or in gzip or zstd, told apart by its bytes: member after
+/// member in one pass, in bounded memory.
 ///
 /// Errors: `digest_mismatch` if blob or tar are not those of the facts; `hostile_path` for names that no
-/// layer may hold; `store_failed` for a damaged tar and for what is beyond `ImageLimits`; the source's own.
+/// layer may hold, and for what readers of tars disagree on; `store_failed` for a damaged tar and for what is
+/// beyond `ImageLimits`; the source's own.
 class LayerReader {
  public:
   /// `blob` is read from its front; `name` is for messages.
@@ -62,8 +52,7 @@ class LayerReader {
   Result<std::optional<LayerMember>> next();
   /// Reads on in the file that `next` returned.
   Result<std::size_t> read(MutableByteView buffer);
-  /// The SHA-256 of the file that `next` returned, from where it stands; of one with holes, over what is in
-  /// it and where.
+  /// The SHA-256 of the file that `next` returned, from where it stands.
   Result<Digest256> content_digest();
 
  private:
