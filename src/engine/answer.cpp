@@ -1,5 +1,8 @@
 #include "engine/answer.h"
 
+#include <optional>
+#include <utility>
+
 #include "base/text.h"
 
 namespace trainseal {
@@ -50,15 +53,30 @@ Result<std::string> read_body(HttpExchange& exchange, std::size_t most_bytes) {
   return body;
 }
 
-Result<EngineJson> parse_object(std::string_view body) {
+namespace {
+
+std::optional<EngineJson> parse(std::string_view body) {
   bool too_deep = false;
   const auto watch = [&too_deep](int depth, EngineJson::parse_event_t, EngineJson&) {
     too_deep = too_deep || depth > kMostDepth;
     return !too_deep;
   };
   auto parsed = EngineJson::parse(body, watch, /*allow_exceptions=*/false);
-  if (too_deep || parsed.is_discarded() || !parsed.is_object()) return senseless("no JSON object");
-  return parsed;
+  return too_deep || parsed.is_discarded() ? std::nullopt : std::optional(std::move(parsed));
+}
+
+}  // namespace
+
+Result<EngineJson> parse_object(std::string_view body) {
+  auto parsed = parse(body);
+  if (!parsed || !parsed->is_object()) return senseless("no JSON object");
+  return *std::move(parsed);
+}
+
+Result<EngineJson> parse_list(std::string_view body) {
+  auto parsed = parse(body);
+  if (!parsed || !parsed->is_array()) return senseless("no list in JSON");
+  return *std::move(parsed);
 }
 
 std::string complaint(std::string_view body) {

@@ -15,8 +15,9 @@ using EngineJson = nlohmann::json;
 
 /// The body, at most `most_bytes`; what comes after them is not read (`engine_failed`).
 Result<std::string> read_body(HttpExchange& exchange, std::size_t most_bytes);
-/// A JSON object of bounded depth (`engine_failed`).
+/// A JSON object, or a list, of bounded depth (`engine_failed`).
 Result<EngineJson> parse_object(std::string_view body);
+Result<EngineJson> parse_list(std::string_view body);
 
 /// What an engine says went wrong, fit to be read: Docker's `message`, or podman's, which goes on for
 /// kilobytes. One line, no paths of the machine, 200 bytes at most.

@@ -15,6 +15,7 @@ namespace trainseal {
 namespace {
 
 constexpr std::size_t kMostAnswerBytes = std::size_t{1} << 20;
+constexpr std::size_t kMostListBytes = std::size_t{8} << 20;
 constexpr std::size_t kMostComplaintBytes = std::size_t{64} << 10;
 constexpr const char* kDefaultHost = "unix:///var/run/docker.sock";
 constexpr std::size_t kPieceBytes = std::size_t{256} << 10;
@@ -120,6 +121,19 @@ Result<EngineImage> read_image(const EngineJson& json) {
   return image;
 }
 
+EngineEntry read_entry(const EngineJson& line) {
+  EngineEntry entry;
+  const auto text_at = [&](const char* key) {
+    const auto found = line.is_object() ? line.find(key) : line.end();
+    return found != line.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  entry.id = text_at("Id");
+  entry.image = text_at("ImageID");
+  const auto created = line.is_object() ? line.find("Created") : line.end();
+  if (created != line.end() && created->is_number_integer()) entry.created = created->get<std::int64_t>();
+  return entry;
+}
+
 std::uint64_t most_archive_bytes(const EngineImage& image) {
   constexpr std::uint64_t kLargest = UINT64_MAX / kArchiveRatio - kFreeArchiveBytes;
   return std::min(image.size, kLargest) * kArchiveRatio + kFreeArchiveBytes;
@@ -171,6 +185,19 @@ Result<std::optional<EngineImage>> Engine::find(const std::string& name) const {
   TRY(EngineImage image, read_image(json));
   return image;
 }
+
+Result<std::vector<EngineEntry>> Engine::list(std::string_view what) const {
+  TRY(const auto exchange, client_.start("GET", path(text('/', what, "/json?all=1"))));
+  TRY_DO(expect_success(*exchange, text("list its ", what)));
+  TRY(const std::string body, read_body(*exchange, kMostListBytes));
+  TRY(const EngineJson json, parse_list(body));
+  std::vector<EngineEntry> entries;
+  for (const EngineJson& line : json) entries.push_back(read_entry(line));
+  return entries;
+}
+
+Result<std::vector<EngineEntry>> Engine::images() const { return list("images"); }
+Result<std::vector<EngineEntry>> Engine::containers() const { return list("containers"); }
 
 Result<void> Engine::save(const EngineImage& image, int fd, const std::filesystem::path& path) const {
   TRY_DO(check_room(image.size, path));

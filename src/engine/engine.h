@@ -22,6 +22,13 @@ struct EngineImage {
   std::vector<std::string> names;          ///< NAME:TAG, as the engine completes them
 };
 
+/// A line of the engine's list of images, or of that of containers.
+struct EngineEntry {
+  std::string id;            ///< `sha256:` and hex of an image, hex of a container
+  std::string image;         ///< the id of a container's image
+  std::int64_t created = 0;  ///< seconds since 1970
+};
+
 /// A container engine with Docker's API, be it Docker's or podman's. Nothing that it says is trusted: answers
 /// are bounded in size and depth and in how long they may take. Errors: `engine_failed` with what the engine
 /// says, cut and without paths.
@@ -34,6 +41,10 @@ class Engine {
   const std::string& version() const { return version_; }
   /// The image that has the name or id; none if there is none.
   Result<std::optional<EngineImage>> find(const std::string& name) const;
+  /// All images, those without a name and those below others among them.
+  Result<std::vector<EngineEntry>> images() const;
+  /// All containers, the stopped ones among them.
+  Result<std::vector<EngineEntry>> containers() const;
   /// Writes the image's archive, as `docker save` does, to the open file `fd`. `no_space` if it is more than
   /// an image of that size can be.
   Result<void> save(const EngineImage& image, int fd, const std::filesystem::path& path) const;
@@ -48,6 +59,7 @@ class Engine {
  private:
   Engine(HttpClient client, std::string version) : client_(std::move(client)), version_(std::move(version)) {}
   std::string path(std::string_view call) const;
+  Result<std::vector<EngineEntry>> list(std::string_view what) const;
   Result<void> load_once(const std::filesystem::path& archive) const;
 
   HttpClient client_;

@@ -4,12 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <utility>
 
 #include "base/file.h"
 #include "base/text.h"
 #include "engine/engine.h"
+#include "engine/plain_search.h"
 #include "image/archive/archive_writer.h"
 #include "image/archive/image_archive.h"
 #include "image/image_name.h"
@@ -64,7 +66,8 @@ class EngineTransport final : public ImageTransport {
   Result<void> fetch(const std::string& tag, const std::filesystem::path& layout) override;
   Result<void> deliver(const std::filesystem::path& layout, const Image& image,
                        const std::string& tag) override;
-  Result<void> remove(const Digest256& config_digest) override;
+  Result<void> take_back(const Image& plain, const std::string& tag) override;
+  Result<std::vector<std::string>> remove_plaintext(const PlainTraces& traces) override;
 
  private:
   Result<const Engine*> engine() {
@@ -79,6 +82,7 @@ class EngineTransport final : public ImageTransport {
   std::string repository_;
   std::string place_;
   std::optional<Engine> engine_;
+  std::map<std::string, std::string> fetched_;  ///< tag → the engine's id of what was fetched
 };
 
 Result<void> EngineTransport::fetch(const std::string& tag, const std::filesystem::path& layout) {
@@ -100,7 +104,10 @@ Result<void> EngineTransport::fetch(const std::string& tag, const std::filesyste
                 std::string(kArchiveHint));
   }
   TRY(const Image image, unpack_docker_image(archive, entries.front(), layout, tag));
-  if (is_same(*found, image)) return {};
+  if (is_same(*found, image)) {
+    fetched_[tag] = found->id;
+    return {};
+  }
   return fail(ErrorCode::digest_mismatch,
               text("the container engine sends another image than its ", name(tag)),
               std::string(kArchiveHint));
@@ -162,15 +169,32 @@ Result<void> EngineTransport::deliver(const std::filesystem::path& layout, const
               kLookAtItsLog);
 }
 
-Result<void> EngineTransport::remove(const Digest256& config_digest) {
+/// What calls answer does not count here, only what is seen afterwards: an engine may do a thing and hang up.
+Result<void> EngineTransport::take_back(const Image& plain, const std::string& tag) {
   TRY(const Engine* engine, this->engine());
-  TRY(const auto found, engine->find(id_of(config_digest)));
-  if (!found) return {};
-  // Docker would take the last name away, and keep the image where a container needs it.
-  if (found->names.empty()) return engine->remove(found->id);
+  const std::string& id = fetched_[tag];
+  TRY(auto named, engine->find(name(tag)));
+  if (!named || is_same(*named, plain)) {
+    static_cast<void>(engine->tag(id, repository_, tag));
+    TRY(named, engine->find(name(tag)));
+  }
+  if (!named || is_same(*named, plain))
+    return fail(ErrorCode::engine_failed, text(name(tag), " cannot be made what it was, ", id),
+                kLookAtItsLog);
+  TRY(const auto sent, find_image(*engine, plain));
+  if (!sent) return {};
+  const auto removed = engine->remove(sent->id);
+  TRY(const auto left, find_image(*engine, plain));
+  if (!left) return {};
   return fail(ErrorCode::engine_failed,
-              text("the container engine still names the image ", listed(found->names)),
-              text("remove it there: docker rmi ", found->names.front()));
+              text("the image ", sent->id, " stays", removed ? "" : text(": ", removed.error().what)),
+              kLookAtItsLog);
+}
+
+Result<std::vector<std::string>> EngineTransport::remove_plaintext(const PlainTraces& traces) {
+  TRY(const Engine* engine, this->engine());
+  TRY(const auto base, engine->find(name(kBaseTag)));
+  return remove_plain_images(*engine, traces, base);
 }
 
 }  // namespace

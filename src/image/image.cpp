@@ -62,31 +62,39 @@ Fit platform_fit(const ImageJson& entry) {
   return fits ? Fit::yes : Fit::no;
 }
 
-Result<ImageLayer> make_layer(const ImageJson& descriptor, const ImageJson& diff_id) {
+Result<std::vector<Digest256>> read_diff_ids(const ImageJson& config) {
+  const ImageJson* const rootfs = find_member(config, "rootfs", Type::object);
+  const ImageJson* const listed = rootfs != nullptr ? find_member(*rootfs, "diff_ids", Type::array) : nullptr;
+  if (listed == nullptr) return bad_image(kConfigName, "it has no rootfs.diff_ids");
+  if (listed->size() > ImageLimits::kLayers) return bad_image(kConfigName, "it has too many layers");
+  std::vector<Digest256> diff_ids;
+  for (const ImageJson& diff_id : *listed) {
+    if (!diff_id.is_string()) return bad_image(kConfigName, "a diff_id is no text");
+    TRY(const Digest256 digest, read_digest(diff_id.get<std::string>(), kConfigName));
+    diff_ids.push_back(digest);
+  }
+  return diff_ids;
+}
+
+Result<ImageLayer> make_layer(const ImageJson& descriptor, const Digest256& diff_id) {
   TRY(Descriptor blob, read_descriptor(descriptor, kManifestName));
   if (std::ranges::find(kLayerTypes, blob.media_type) == kLayerTypes.end()) {
     return bad_image(kManifestName, text("a layer is of the type ", quoted(blob.media_type)));
   }
-  if (!diff_id.is_string()) return bad_image(kConfigName, "a diff_id is no text");
-  TRY(const Digest256 tar, read_digest(diff_id.get<std::string>(), kConfigName));
-  return ImageLayer{std::move(blob), tar};
+  return ImageLayer{std::move(blob), diff_id};
 }
 
 Result<std::vector<ImageLayer>> make_layers(const ImageJson& manifest, const ImageJson& config) {
   const ImageJson* const blobs = find_member(manifest, "layers", Type::array);
-  const ImageJson* const rootfs = find_member(config, "rootfs", Type::object);
-  const ImageJson* const diff_ids =
-      rootfs != nullptr ? find_member(*rootfs, "diff_ids", Type::array) : nullptr;
   if (blobs == nullptr) return bad_image(kManifestName, "it has no list of layers");
-  if (diff_ids == nullptr) return bad_image(kConfigName, "it has no rootfs.diff_ids");
-  if (blobs->size() != diff_ids->size()) {
+  TRY(const auto diff_ids, read_diff_ids(config));
+  if (blobs->size() != diff_ids.size()) {
     return bad_image(kManifestName, text("it has ", blobs->size(), " layers, and its config has ",
-                                         diff_ids->size(), " diff_ids"));
+                                         diff_ids.size(), " diff_ids"));
   }
-  if (blobs->size() > ImageLimits::kLayers) return bad_image(kManifestName, "it has too many layers");
   std::vector<ImageLayer> layers;
   for (std::size_t i = 0; i < blobs->size(); ++i) {
-    TRY(ImageLayer layer, make_layer((*blobs)[i], (*diff_ids)[i]));
+    TRY(ImageLayer layer, make_layer((*blobs)[i], diff_ids[i]));
     layers.push_back(std::move(layer));
   }
   return layers;
@@ -107,6 +115,11 @@ Result<Descriptor> config_of_manifest(ByteView manifest) {
   const ImageJson* const config = find_member(json, "config", Type::object);
   if (config == nullptr) return bad_image(kManifestName, "it names no config");
   return read_descriptor(*config, kManifestName);
+}
+
+Result<std::vector<Digest256>> diff_ids_of_config(ByteView config) {
+  TRY(const auto json, parse_image_json(config, kConfigName));
+  return read_diff_ids(json);
 }
 
 Result<Image> make_image(Descriptor manifest, Bytes manifest_json, Descriptor config, Bytes config_json) {

@@ -52,6 +52,8 @@ std::vector<Descriptor> blobs_of(const Image& image);
 /// Reads a manifest of the OCI or the Docker form and says which blob its config is. `store_failed` if it is
 /// another thing.
 Result<Descriptor> config_of_manifest(ByteView manifest);
+/// The diff_ids that a config names, lowest first. `store_failed` if it names none, or too many.
+Result<std::vector<Digest256>> diff_ids_of_config(ByteView config);
 /// Puts the two together. `store_failed` if they do not fit or are beyond `ImageLimits`.
 Result<Image> make_image(Descriptor manifest, Bytes manifest_json, Descriptor config, Bytes config_json);
 

@@ -278,6 +278,8 @@ Result<PostRunReport> finish_earlier(Station& station, const PostRunRequest& req
   station.observer.warning(
       delivered ? "the train was sealed by an earlier call and delivered only now; nothing was signed anew"
                 : "the train was sealed by an earlier call; nothing was signed now");
+  TRY_DO(target.remove_left_plaintext());
+  for (const std::string& sentence : target.left_plaintext()) station.observer.warning(sentence);
   std::optional<std::string> out;
   if (request.results) out = request.results->string();
   TRY_DO(wipe(station, out, request.wipe, report));
@@ -316,6 +318,7 @@ Result<PostRunReport> seal(Station& station, const PostRunRequest& request, cons
   JournalCompletion completion;
   completion.remove_record = {id.text(), request.store.place()};
   completion.committed = {turn, report.result_hash};
+  if (!run.out) TRY_DO(request.store.opened_is_plain());
   TRY_DO(target.commit(std::move(sealed), completion));
   if (!run.out && target.place() != request.store.place()) {
     station.observer.warning(

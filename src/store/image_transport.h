@@ -2,14 +2,24 @@
 
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "crypto/digest.h"
 #include "image/image.h"
 
 namespace trainseal {
+
+/// What tells images with the plaintext of a train, which was decrypted in place. Digests are in hex.
+struct PlainTraces {
+  std::string since;               ///< when the first of them was made, RFC 3339
+  std::set<std::string> configs;   ///< of images that hold plaintext
+  std::set<std::string> diff_ids;  ///< of layers that do
+  std::set<std::string> sound;     ///< configs of images that hold none: the train as it came, and sealed
+};
 
 /// A place that holds images but cannot be worked in: an archive, an engine, a registry. Images come from it
 /// and go to it by way of an OCI layout in a private folder of ours, which is there already and may hold
@@ -32,11 +42,19 @@ class ImageTransport {
                                const std::string& tag) = 0;
   /// Whether an image with plaintext may lie here while the train runs in place: not where others fetch from.
   virtual bool may_hold_plaintext() const { return true; }
-  /// Removes the image with this config, which held plaintext and which nothing names any more; what a tag or
-  /// a container still needs is a failure that is told. For places that are replaced as a whole, nothing.
-  virtual Result<void> remove(const Digest256& config_digest) {
-    static_cast<void>(config_digest);
+  /// After a `deliver` of `plain` that has failed: makes the image that `fetch` found under `tag` the image
+  /// `tag` again, and removes `plain`. Success only if both were seen. Where a place is replaced as a whole,
+  /// nothing has happened to it.
+  virtual Result<void> take_back(const Image& plain, const std::string& tag) {
+    static_cast<void>(plain);
+    static_cast<void>(tag);
     return {};
+  }
+  /// Removes what holds plaintext here and has no name of its own, as far as this place can do that. Returns
+  /// a sentence for each thing that stays and holds plaintext, or may.
+  virtual Result<std::vector<std::string>> remove_plaintext(const PlainTraces& traces) {
+    static_cast<void>(traces);
+    return std::vector<std::string>();
   }
 };
 

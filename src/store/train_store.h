@@ -13,6 +13,12 @@
 
 namespace trainseal {
 
+/// What lies where a train was released in place.
+enum class LiesThere : std::uint8_t {
+  the_train,  ///< that train, by its config
+  unknown,    ///< another one, perhaps
+};
+
 /// A place where a train lives. `JournalCompletion`s are what the state is to know once the change is in
 /// place; they are applied with it, also by the recovery after a kill.
 class TrainStore {
@@ -44,9 +50,17 @@ class TrainStore {
   /// Sends the sealed train that is kept for this place, because nobody has seen it there yet. False if there
   /// is none.
   virtual Result<bool> deliver_kept() { return false; }
-  /// Deletes the plaintext of a train that was released in place: both parts are empty afterwards.
-  virtual Result<void> discard(const JournalCompletion& completion) = 0;
-  /// What `commit` or `discard` could not remove of images with plaintext, one sentence each.
+  /// Deletes the plaintext of a train that was released in place. True if what lies there was given up: both
+  /// parts are empty now. False if it is not what was released, such as the train fetched once more: that
+  /// stays as it is, and only what was made of the released one goes.
+  virtual Result<bool> discard(LiesThere what, const JournalCompletion& completion) = 0;
+  /// Keeps in mind, until it has been removed, that the image that `open` has opened holds plaintext.
+  virtual Result<void> opened_is_plain() { return {}; }
+  /// Whether images with plaintext may lie here that an earlier command could not remove.
+  virtual Result<bool> has_left_plaintext() { return false; }
+  /// Tries again to remove these; after `open`, which has opened what took their place.
+  virtual Result<void> remove_left_plaintext() { return {}; }
+  /// What could not be removed of images with plaintext, one sentence each.
   virtual std::vector<std::string> left_plaintext() const { return {}; }
 };
 

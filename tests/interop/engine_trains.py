@@ -4,10 +4,11 @@ import subprocess
 import sys
 import unittest
 
-from support import scratch, servers
+from support import journey, scratch, servers
 from support.case import TrainsealTest, unless_sanitized
-from support.image_journey import ImageJourney, pieces_anywhere
+from support.image_journey import ImageJourney, pieces_anywhere, results_of
 from support.images import FORMS
+from support.tars import member, tar_of
 
 FIVE = [2048, 3072, 2048, 3072, 2048]
 
@@ -131,6 +132,75 @@ class EngineJourneys(Journeys):
         self.assertNotIn(released, self.where.ids())
         for left in (station.state, self.where.home, station.home / "tmp"):
             self.assertEqual(pieces_anywhere(left, trip.marked), [])
+
+    def run_in_containers(self, trip, again=False):
+        """As the stations' workflow, which leaves its containers: the run's is committed as `latest`, then what it left is copied
+        into one of the base and committed as `latest`. Returns both containers."""
+        station = trip.station(0, self.where)
+        self.assert_done(station.run("pre-run", self.where.name()))
+        opt = self.where.take(trip.home, "released").unpack("unpacked-released")
+        run = self.where.create("latest")
+        results, text = results_of(0)
+        trip.marked.append(text)
+        self.where.copy_into(run, tar_of(member(f"opt/pht_results/{name.decode()}", content) for name, content in results.items()))
+        self.where.commit(run, "latest")
+        rebased = self.where.create("base")
+        (opt / "tool").unlink()
+        journey.write_files(opt / "pht_results", results)
+        files = tar_of(member(f"opt/{path.relative_to(opt)}", path.read_bytes()) for path in sorted(opt.rglob("*")) if path.is_file())
+        for _ in range(2 if again else 1):
+            self.where.copy_into(rebased, files)
+            self.where.commit(rebased, "latest")
+        return run, rebased
+
+    def assert_clean(self, trip):
+        for left in (trip.station(0, self.where).state, self.where.home):
+            self.assertEqual(pieces_anywhere(left, trip.marked), [])
+
+    def plaintext_warnings(self, outcome):
+        return [warning for warning in self.assert_done(outcome).report["warnings"] if "plaintext" in warning]
+
+    def test_what_the_workflow_leaves_is_removed_or_told(self):
+        trip = self.begin()
+        run, rebased = self.run_in_containers(trip)
+        station = trip.station(0, self.where)
+        told = self.plaintext_warnings(station.run("post-run", self.where.name()))
+        sealed = self.config_of()
+        for container in (run, rebased):
+            self.assertIn(f"docker rm {container[:12]}", " ".join(told))
+        self.where.remove_container(run)
+        # The same post-run tries again, and says what stays.
+        told = self.plaintext_warnings(station.run("post-run", self.where.name()))
+        self.assertEqual(len(told), 1, told)
+        self.assertIn(rebased[:12], told[0])
+        self.where.remove_container(rebased)
+        self.assertEqual(self.plaintext_warnings(station.run("discard", self.where.name())), [])
+        self.assertEqual(self.config_of(), sealed)
+        self.assert_clean(trip)
+        self.assert_refused(station.run("discard", self.where.name()), "no_record")
+
+    def test_images_made_on_the_base_meanwhile_are_told(self):
+        trip = self.begin()
+        for container in self.run_in_containers(trip, again=True):
+            self.where.remove_container(container)
+        station = trip.station(0, self.where)
+        told = self.plaintext_warnings(station.run("post-run", self.where.name()))
+        self.assertEqual(len(told), 1, told)
+        image = told[0].split("docker rmi ")[1]
+        self.assertEqual(self.where.call("DELETE", f"/v1.41/images/{image}")[0], 200)
+        self.assertEqual(self.plaintext_warnings(station.run("discard", self.where.name())), [])
+        self.assert_clean(trip)
+
+    def test_discarding_a_train_that_was_pulled_again(self):
+        trip = self.begin()
+        encrypted, station = self.config_of(), trip.station(0, self.where)
+        self.assert_done(station.run("pre-run", self.where.name()))
+        self.assertEqual(self.where.call("POST", f"/v1.41/images/{encrypted}/tag?repo={self.where.repository}&tag=latest")[0], 201)
+        done = self.assert_done(station.run("discard", self.where.name()))
+        self.assertFalse(done.report["in_place"])
+        self.assertEqual(self.config_of(), encrypted)
+        self.assert_clean(trip)
+        trip.visit(self.where, 0)
 
     def test_no_container_and_no_nameless_image_of_ours_is_left(self):
         trip = self.begin()

@@ -2,6 +2,7 @@
 import json
 import os
 import stat
+import subprocess
 import unittest
 
 from support import journey, scratch
@@ -46,6 +47,10 @@ class InPlace:
     def plain_diff_ids(self):
         lines = (self.station.state / "layers.jsonl").read_text().splitlines()[1:]
         return {"sha256:" + json.loads(line)["diff_id"] for line in lines if "diff_id" in json.loads(line)}
+
+    def plaintext_warnings(self, command):
+        warnings = self.assert_done(self.station.run(command, self.images.name())).report["warnings"]
+        return " ".join(warning for warning in warnings if "plaintext" in warning)
 
     def check_clean(self):
         self.assertEqual(self.images.pieces_in_layers(PLAIN), [])
@@ -115,6 +120,29 @@ class InPlace:
         self.check_clean()
         self.assert_refused(self.station.run("post-run", self.images.name()), "no_record")
 
+    def test_a_train_that_was_fetched_again_stays(self):
+        before = scratch.contents(self.images.place)
+        copy = scratch.copy(self.images.place, self.train.home / "copy")
+        self.release()
+        for name in (["index.json", *(f"blobs/sha256/{blob.name}" for blob in (copy / "blobs" / "sha256").iterdir())]
+                     if self.FORM == "oci" else [self.images.path.name]):
+            scratch.copy(copy / name, self.images.place / name)
+        done = self.assert_done(self.station.run("discard", self.images.name()))
+        self.assertFalse(done.report["in_place"])
+        self.assertIn("stays as it is", " ".join(done.report["warnings"]))
+        self.assertEqual(scratch.contents(self.images.place), before)
+        self.check_clean()
+        self.assert_refused(self.station.run("discard", self.images.name()), "no_record")
+
+    def test_a_run_that_is_sealed_elsewhere(self):
+        """What lies at the origin is removed by `discard`, although the record is closed."""
+        self.run_and_rebuild(self.release())
+        self.assert_done(self.station.run("post-run", self.images.name(), "--to", f"oci:{self.train.home}/elsewhere"))
+        self.assertNotEqual(self.images.pieces_in_layers(PLAIN), [])
+        self.assertTrue(self.assert_done(self.station.run("discard", self.images.name())).report["in_place"])
+        self.check_clean()
+        self.assert_refused(self.station.run("discard", self.images.name()), "no_record")
+
     def test_releasing_twice_does_it_once(self):
         self.release()
         before = scratch.snapshot(self.images.place)
@@ -147,12 +175,78 @@ class Layouts(InPlace, TrainsealTest):
         self.assertEqual(self.images.config_of("latest"), before)
 
 
-class OciArchives(InPlace, TrainsealTest):
+    def test_a_run_that_is_tagged_twice(self):
+        self.run_and_rebuild(self.release())
+        tool(self.train.home, "umoci", "tag", "--image", f"{self.images.path}:latest", "mine")
+        told = self.plaintext_warnings("post-run")
+        self.assertIn("stays in", told)
+        tool(self.train.home, "umoci", "rm", "--image", f"{self.images.path}:mine")
+        self.assertEqual(self.plaintext_warnings("post-run"), "")
+        self.check_clean()
+
+
+class Archives(InPlace):
+    def put_beside(self, opt, rebuild):
+        """The image, or what the run made of it, once more in the archive, under another name or without one."""
+        raise NotImplementedError
+
+    def test_another_image_with_plaintext_is_told_until_it_is_gone(self):
+        for rebuild in (False, True):
+            with self.subTest(rebuild=rebuild):
+                self.setUp()
+                opt = self.release()
+                self.put_beside(opt, rebuild)
+                for _ in range(2):
+                    told = self.plaintext_warnings("post-run")
+                    self.assertIn("take it out of the archive", told)
+                self.assertNotEqual(self.images.pieces_in_layers(PLAIN), [])
+                self.take_out()
+                self.assertEqual(self.plaintext_warnings("post-run"), "")
+                self.check_clean()
+                self.assert_refused(self.station.run("discard", self.images.name()), "no_record")
+
+
+class OciArchives(Archives, TrainsealTest):
     FORM = "oci-archive"
 
+    def put_beside(self, opt, rebuild):
+        if rebuild:
+            self.run_and_rebuild(opt)
+        whole = self.images.inside(self.train.home, f"whole-{self.fresh('n').name}")
+        tool(self.train.home, "umoci", "tag", "--image", f"{whole.path}:latest", "mine")
+        self.images.take(whole, ())
 
-class DockerArchives(InPlace, TrainsealTest):
+    def take_out(self):
+        whole = self.images.inside(self.train.home, f"whole-{self.fresh('n').name}")
+        tool(self.train.home, "umoci", "rm", "--image", f"{whole.path}:mine")
+        tool(self.train.home, "umoci", "gc", "--layout", whole.path)
+        self.images.take(whole, ())
+
+
+class DockerArchives(Archives, TrainsealTest):
     FORM = "docker-archive"
+
+    def change_entries(self, change):
+        whole = self.images.inside(self.train.home, f"whole-{self.fresh('n').name}")
+        manifest = whole.path / "manifest.json"
+        entries = json.loads(manifest.read_text())
+        change(entries)
+        manifest.write_text(json.dumps(entries))
+        (whole.path / "index.json").unlink(missing_ok=True)
+        subprocess.run(["tar", "-cf", self.images.path, "-C", whole.path, *os.listdir(whole.path)], check=True)
+
+    def put_beside(self, opt, rebuild):
+        if rebuild:
+            self.run_and_rebuild(opt)
+        self.change_entries(lambda entries: entries.append(
+            {**next(entry for entry in entries if entry["RepoTags"][0].endswith(":latest")), "RepoTags": None}))
+
+    def take_out(self):
+        def only_named(entries):
+            entries[:] = [entry for entry in entries if entry["RepoTags"]]
+        self.change_entries(only_named)
+        layout = self.images.as_layout()
+        self.images.take(layout, ("base", "latest"))
 
 
 if __name__ == "__main__":

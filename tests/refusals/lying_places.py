@@ -187,6 +187,113 @@ class Engine(LiarTest):
         self.refuse_to_seal(lies)
 
 
+class EngineInPlace(LiarTest):
+    """An engine that the train is decrypted in, and that fails in the middle of that."""
+
+    CONTAINERD = False
+
+    def make(self):
+        return liars.LyingEngine(self.CONTAINERD)
+
+    def setUp(self):
+        super().setUp()
+        self.station = self.fresh_station()
+        self.names, self.kept = dict(self.liar.names), set(self.liar.images)
+
+    def run_in_place(self):
+        return self.refused_in_time(self.station, "pre-run", self.liar.name())
+
+    def assert_as_before(self):
+        self.assertEqual(self.liar.names, self.names)
+        self.assertEqual(set(self.liar.images), self.kept)
+        self.assert_nothing_is_told(self.station)
+
+    def assert_gone_at_once(self, lies):
+        for words, lie in lies:
+            with self.subTest(at=words):
+                self.liar.lies = {words: lie}
+                outcome = self.run_in_place()
+                self.assertNotIn("trainseal discard", outcome.report["error"]["hint"])
+                self.liar.lies = {}
+                self.assert_as_before()
+                self.assert_refused(self.station.run("discard", self.liar.name()), "no_record")
+                self.assert_refused(self.station.run("post-run", self.liar.name()), "no_record")
+        self.assert_done(self.station.run("pre-run", self.liar.name()))
+        self.assertNotEqual(self.liar.names, self.names)
+
+    def assert_known(self, lies):
+        """Where it cannot be seen whether the plaintext is gone, that is said, and `discard` finds it."""
+        for words, lie in lies:
+            with self.subTest(at=words):
+                self.liar.lies = {words: lie}
+                error = self.run_in_place().report["error"]
+                self.assertIn("trainseal discard", error["hint"])
+                self.liar.lies = {}
+                self.assert_done(self.station.run("discard", self.liar.name()))
+                self.assert_nothing_is_told(self.station)
+                self.liar.names, kept = dict(self.names), self.liar.images
+                self.liar.images = {identifier: kept[identifier] for identifier in self.kept}
+
+    def test_what_was_done_and_not_confirmed_is_undone(self):
+        self.assert_gone_at_once([
+            ("/tag?", liars.after(0, liars.answers(500, {"message": "no space"}))),
+            ("/images/load", EVERYWHERE["an error"]), ("/images/load", liars.hang_up), ("/tag?", liars.done_and_gone),
+            ("/tag?", EVERYWHERE["garbage"])])
+
+    def test_what_cannot_be_seen_is_kept_in_mind(self):
+        self.assert_known([
+            ("latest/json", liars.after(1, liars.hang_up)), ("latest/json", liars.after(1, EVERYWHERE["an error"])),
+            ("latest/json", liars.after(1, liars.silence))])
+
+    def test_an_image_that_will_not_go(self):
+        self.liar.lies = {"/tag?": liars.answers(500, {"message": "no"}), "DELETE ": liars.answers(409, {"message": "in use"})}
+        error = self.run_in_place().report["error"]
+        self.assertIn("in use", error["message"])
+        self.assertEqual(self.liar.names, self.names)
+        self.liar.lies = {}
+        done = self.assert_done(self.station.run("discard", self.liar.name()))
+        self.assertFalse(done.report["in_place"])
+        self.assert_as_before()
+
+    def test_a_train_that_came_again_stays(self):
+        self.assert_done(self.station.run("pre-run", self.liar.name()))
+        self.liar.names = dict(self.names)
+        done = self.assert_done(self.station.run("discard", self.liar.name()))
+        self.assertIn("stays as it is", " ".join(done.report["warnings"]))
+        self.assertFalse(done.report["in_place"])
+        self.assert_as_before()
+        self.assert_refused(self.station.run("discard", self.liar.name()), "no_record")
+
+    def test_what_a_container_needs_is_removed_by_a_later_discard(self):
+        self.assert_done(self.station.run("pre-run", self.liar.name()))
+        plain = self.liar.names[f"{self.liar.repository}:latest"]
+        self.liar.containers = [{"Id": "c" * 64, "ImageID": plain, "Created": 1}]
+        done = self.assert_done(self.station.run("discard", self.liar.name()))
+        self.assertIn("c" * 12, " ".join(done.report["warnings"]))
+        self.assertIn(plain, " ".join(done.report["warnings"]))
+        self.assertTrue(done.report["in_place"])
+        before = dict(self.liar.names)
+        self.liar.containers = []
+        done = self.assert_done(self.station.run("discard", self.liar.name()))
+        self.assertNotIn(plain, self.liar.images)
+        self.assertEqual(self.liar.names, before)
+        self.assert_nothing_is_told(self.station)
+        self.assert_refused(self.station.run("discard", self.liar.name()), "no_record")
+
+    def test_an_engine_that_does_not_tell_what_it_has(self):
+        self.assert_done(self.station.run("pre-run", self.liar.name()))
+        self.liar.lies = {"/images/json": liars.answers(500, {"message": "no list today"})}
+        done = self.assert_done(self.station.run("discard", self.liar.name()))
+        self.assertIn("no list today", " ".join(done.report["warnings"]))
+        self.liar.lies = {}
+        self.assert_done(self.station.run("discard", self.liar.name()))
+        self.assert_nothing_is_told(self.station)
+
+
+class ContainerdInPlace(EngineInPlace):
+    CONTAINERD = True
+
+
 class Registry(LiarTest):
     @staticmethod
     def make():

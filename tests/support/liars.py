@@ -130,6 +130,23 @@ def endless_interim_answers(handler):
         handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n")
 
 
+def done_and_gone(handler):
+    """Does what it was asked for, and hangs up instead of saying so."""
+    handler.send = handler.send_json = lambda *_: None
+    handler.server.liar.answer(handler)
+    handler.close_connection = True
+
+
+def after(times, lie):
+    """The truth as often as that, then the lie."""
+    left = [times]
+
+    def later(handler):
+        left[0] -= 1
+        return handler.server.liar.answer(handler) if left[0] >= 0 else lie(handler)
+    return later
+
+
 def answers(status, body, headers=()):
     def lie(handler):
         handler.body()
@@ -212,11 +229,14 @@ class LyingEngine(Liar):
     repository = "pht/train"
     kept = ("images", "names")
 
-    def __init__(self):
+    def __init__(self, containerd=False):
+        """`containerd`: its images have the digests of their manifests as ids."""
+        self.containerd = containerd
         self.home = scratch.fresh("e")
         self.socket = self.home / "engine.sock"
         self.images = {}  # id → (archive, diff_ids, size)
         self.names = {}
+        self.containers = []  # as the engine lists them
         server = type("Server", (socketserver.ThreadingMixIn, socketserver.UnixStreamServer), {"request_queue_size": 32})
         self.listen(server(str(self.socket), Handler))
 
@@ -234,6 +254,11 @@ class LyingEngine(Liar):
 
     def keep(self, archive, config, tag):
         identifier = "sha256:" + hashlib.sha256(self.member(archive, self.manifest(archive)["Config"])).hexdigest()
+        if self.containerd:
+            with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+                known = "index.json" in tar.getnames()
+            identifier = (json.loads(self.member(archive, "index.json"))["manifests"][0]["digest"] if known
+                          else "sha256:" + hashlib.sha256(archive).hexdigest())
         self.images[identifier] = archive, config["rootfs"]["diff_ids"], len(archive)
         if tag:
             self.names[f"{self.repository}:{tag}"] = identifier
@@ -256,7 +281,9 @@ class LyingEngine(Liar):
 
     def description(self, identifier):
         _, diff_ids, size = self.images[identifier]
-        return {"Id": identifier, "RootFS": {"Type": "layers", "Layers": diff_ids}, "Size": size}
+        names = [name for name, named in self.names.items() if named == identifier]
+        return {"Id": identifier, "RootFS": {"Type": "layers", "Layers": diff_ids}, "Size": size, "RepoTags": names,
+                **({"Descriptor": {"digest": identifier}} if self.containerd else {})}
 
     def answer(self, handler):
         url = urlsplit(handler.path)
@@ -267,6 +294,15 @@ class LyingEngine(Liar):
             archive = handler.body()
             self.keep(archive, json.loads(self.member(archive, self.manifest(archive)["Config"])), None)
             return handler.send_json(200, {"stream": "Loaded image"})
+        if call == "/images/json":
+            return handler.send_json(200, [{"Id": identifier, "Created": 1} for identifier in self.images])
+        if call == "/containers/json":
+            return handler.send_json(200, self.containers)
+        if handler.command == "DELETE":
+            identifier = call.removeprefix("/images/")
+            if any(container["ImageID"] == identifier for container in self.containers):
+                return handler.send_json(409, {"message": "image is being used by a container"})
+            return handler.send_json(200 if self.images.pop(identifier, None) else 404, [])
         name, _, verb = call.removeprefix("/images/").rpartition("/")
         identifier = self.names.get(name, name)
         if identifier not in self.images:

@@ -144,8 +144,31 @@ class Engine(Server):
         assert status == 200, answer
         return json.loads(answer)
 
+    def create(self, tag):
+        """A container of the image, which never runs; its id."""
+        status, answer, _ = self.call("POST", "/v1.41/containers/create", json.dumps({"Image": f"{self.repository}:{tag}", "Cmd": ["x"]}),
+                                      "application/json")
+        assert status == 201, answer
+        return json.loads(answer)["Id"]
+
+    def copy_into(self, container, tar):
+        """Puts the members of a tar into the container."""
+        status, answer, _ = self.call("PUT", f"/v1.41/containers/{container}/archive?path=/", tar, "application/x-tar")
+        assert status == 200, answer
+
+    def commit(self, container, tag):
+        status, answer, _ = self.call("POST", f"/v1.41/commit?container={container}&repo={self.repository}&tag={tag}", "{}",
+                                      "application/json")
+        assert status == 201, answer
+
+    def remove_container(self, container):
+        status, answer, _ = self.call("DELETE", f"/v1.41/containers/{container}?force=1")
+        assert status in (200, 204), answer
+
     def clear(self):
-        """Removes every image."""
+        """Removes every container and every image."""
+        for container in self.containers():
+            self.remove_container(container["Id"])
         for image in self.ids():
             self.call("DELETE", f"/v1.41/images/{image}?force=1")
 

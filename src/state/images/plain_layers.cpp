@@ -33,6 +33,7 @@ Result<Line> parse_line(std::string_view bytes, const std::filesystem::path& fil
   const StateJson* const blobs = find_member(*json, "blobs", StateJson::value_t::array);
   bool complete = blobs != nullptr && read_member(*json, "config_digest", image.config_digest) &&
                   read_member(*json, "diff_id", image.diff_id);
+  if (!read_member(*json, "replaced", image.replaced)) image.replaced.clear();
   for (std::size_t i = 0; complete && i < blobs->size(); ++i) {
     complete = (*blobs)[i].is_string();
     if (complete) image.blobs.push_back((*blobs)[i].get<std::string>());
@@ -83,7 +84,8 @@ Result<void> PlainLayers::add(const PlainImage& image) const {
                          {"place", json_text(image.place)},
                          {"config_digest", json_text(image.config_digest)},
                          {"diff_id", json_text(image.diff_id)},
-                         {"blobs", image.blobs}});
+                         {"blobs", image.blobs},
+                         {"replaced", json_text(image.replaced)}});
 }
 
 Result<void> PlainLayers::close(const std::string& place) const {

@@ -8,13 +8,15 @@
 
 namespace trainseal {
 
-/// An image that holds the plaintext of a train, made by a pre-run in place. All digests are in hex.
+/// An image that holds the plaintext of a train: made by a pre-run in place, or by the run of that. All
+/// digests are in hex.
 struct PlainImage {
   std::string place;               ///< of the train, as `TrainStore::place` says
   std::string config_digest;       ///< of the image
-  std::string diff_id;             ///< of the layer that holds the plaintext
-  std::vector<std::string> blobs;  ///< that were made for it
+  std::string diff_id;             ///< of a layer that holds plaintext
+  std::vector<std::string> blobs;  ///< the layer first, and what else only this image needs
   std::string time;                ///< RFC 3339
+  std::string replaced;            ///< the config digest of the encrypted image that it replaced; "": unknown
 };
 
 /// `layers.jsonl` (IMAGES "So"): which layers hold plaintext. A line is synced before its image can be seen,

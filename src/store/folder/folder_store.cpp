@@ -34,7 +34,7 @@ class FolderStore final : public TrainStore {
   Result<std::unique_ptr<StagedTrain>> stage() override;
   Result<void> release(VerifiedTrain train, const JournalCompletion& completion) override;
   Result<void> commit(SealedTrain train, const JournalCompletion& completion) override;
-  Result<void> discard(const JournalCompletion& completion) override;
+  Result<bool> discard(LiesThere what, const JournalCompletion& completion) override;
 
  private:
   Result<void> replace_parts(StagedTrain& train, const JournalCompletion& completion) const;
@@ -63,11 +63,14 @@ Result<void> FolderStore::release(VerifiedTrain train, const JournalCompletion& 
   return replace_parts(train.staged(), completion);
 }
 
-Result<void> FolderStore::discard(const JournalCompletion& completion) {
+Result<bool> FolderStore::discard(LiesThere what, const JournalCompletion& completion) {
   TRY(const auto empty, stage());
-  TRY_DO(empty->add_part(Part::train));
-  TRY_DO(empty->add_part(Part::results));
-  return replace_parts(*empty, completion);
+  if (what == LiesThere::the_train) {
+    TRY_DO(empty->add_part(Part::train));
+    TRY_DO(empty->add_part(Part::results));
+  }
+  TRY_DO(replace_parts(*empty, completion));
+  return what == LiesThere::the_train;
 }
 
 Result<void> FolderStore::replace_parts(StagedTrain& train, const JournalCompletion& completion) const {

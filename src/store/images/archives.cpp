@@ -18,7 +18,7 @@
 #include "image/limits.h"
 #include "image/scratch_file.h"
 #include "store/folder/folder_view.h"
-#include "store/images/sealing.h"
+#include "store/images/plain_images.h"
 #include "store/images/work_folder.h"
 #include "store/staging.h"
 
@@ -36,8 +36,16 @@ Result<std::filesystem::path> canonical_file(const std::filesystem::path& file) 
 class Archive : public ImageTransport {
  public:
   const std::string& place() const override { return place_; }
+  Result<std::vector<std::string>> remove_plaintext(const PlainTraces& traces) override;
 
  protected:
+  /// An image in the file, by its config: what is said of it, and where its config lies.
+  struct Member {
+    std::string name;
+    Bytes config;
+  };
+  /// All images of the archive, whether they have names or not.
+  virtual Result<std::vector<Member>> members(const TarFile& archive) const = 0;
   Archive(const StateFolder& state, std::filesystem::path file, std::string place)
       : state_(state), file_(std::move(file)), place_(std::move(place)) {}
 
@@ -103,6 +111,23 @@ Result<void> Archive::replace(const std::function<Result<void>(ArchiveWriter&)>&
   return staging.put_in_place({std::move(move)}, {});
 }
 
+/// What was replaced is gone; what else is in the file is not ours to remove.
+Result<std::vector<std::string>> Archive::remove_plaintext(const PlainTraces& traces) {
+  std::vector<std::string> left;
+  TRY(const auto archive, tar());
+  TRY(const auto images, members(archive));
+  for (const Member& image : images) {
+    const auto diff_ids = diff_ids_of_config(image.config);
+    if (!diff_ids) continue;  // of another kind: an attestation, say
+    const bool is_plain = std::ranges::any_of(
+        *diff_ids, [&](const Digest256& diff_id) { return traces.diff_ids.contains(diff_id.hex()); });
+    if (is_plain)
+      left.push_back(text(image.name, " in ", quoted(file_.string()),
+                          " holds the train's plaintext: take it out of the archive, or remove the file"));
+  }
+  return left;
+}
+
 ByteView layout_version() { return as_bytes(R"({"imageLayoutVersion":"1.0.0"})"); }
 
 /// Writes a blob of the layout.
@@ -129,7 +154,27 @@ class OciArchive final : public Archive {
     TRY(const Image image, find_oci_image(archive, tag));
     return image.config.digest;
   }
+  Result<std::vector<Member>> members(const TarFile& archive) const override;
 };
+
+/// Whatever an index leads to and says that it is a config is looked at.
+Result<std::vector<Archive::Member>> OciArchive::members(const TarFile& archive) const {
+  const auto read = [&](const Descriptor& blob) -> Result<Bytes> {
+    TRY(const auto extent, archive.find(text(kBlobFolder, '/', blob.digest.hex())));
+    if (!extent) return fail(ErrorCode::store_failed, "there is no such blob");
+    return read_json_blob(blob, archive.reading(*extent));
+  };
+  TRY(const Bytes index, archive.read(kIndexFile, ImageLimits::kJsonBytes));
+  TRY(const auto blobs, reachable_blobs(index, read));
+  std::vector<Member> found;
+  for (const auto& [hex, blob] : blobs) {
+    if (blob.media_type.find("config") == std::string::npos &&
+        blob.media_type.find("container.image") == std::string::npos)
+      continue;
+    if (auto config = read(blob)) found.push_back({text("the image sha256:", hex), *std::move(config)});
+  }
+  return found;
+}
 
 /// The index of `old` with what `layout` has new.
 Result<Bytes> new_index(const std::optional<TarFile>& old, const Layout& layout, const Image& image,
@@ -197,6 +242,17 @@ class DockerArchive final : public Archive {
     TRY(const DockerEntry entry, entry_in(archive, tag));
     TRY(const Bytes config, archive.read(entry.config, ImageLimits::kJsonBytes));
     return Digest256::of(config);
+  }
+  Result<std::vector<Member>> members(const TarFile& archive) const override {
+    TRY(const auto entries, read_docker_entries(archive));
+    std::vector<Member> found;
+    for (const DockerEntry& entry : entries) {
+      TRY(Bytes config, archive.read(entry.config, ImageLimits::kJsonBytes));
+      found.push_back({entry.names.empty() ? text("an image without a name (", entry.config, ")")
+                                           : text("the image ", listed(entry.names)),
+                       std::move(config)});
+    }
+    return found;
   }
   /// The other images of the archive that is replaced, copied into `layout`.
   Result<std::vector<NamedImage>> others(const std::string& tag, const std::filesystem::path& layout) const;

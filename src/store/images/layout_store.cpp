@@ -14,8 +14,8 @@
 #include "image/layout/layout_writer.h"
 #include "image/layout/reachable.h"
 #include "image/scratch_file.h"
-#include "state/images/plain_layers.h"
 #include "store/folder/folder_view.h"
+#include "store/images/plain_images.h"
 #include "store/images/sealing.h"
 #include "store/staged_state.h"
 
@@ -112,13 +112,53 @@ Result<void> LayoutStore::release(VerifiedTrain train, const JournalCompletion& 
   return put(train.staged().state_->staging.content(), Content::plain, completion);
 }
 
-Result<void> LayoutStore::discard(const JournalCompletion& completion) {
+Result<bool> LayoutStore::discard(LiesThere what, const JournalCompletion& completion) {
   TRY(const auto released, open());
+  TRY(const Image image, layout_->find(tag_));
+  TRY(const auto plain, PlainImages::at(*state_, place_));
+  const auto kin = plain.kin_of(image);
+  if (kin == PlainImages::Kin::as_it_came ||
+      (kin == PlainImages::Kin::unknown && what == LiesThere::unknown)) {
+    TRY_DO(remove_made_images(completion));
+    return false;
+  }
+  TRY_DO(opened_is_plain());
   TRY(const auto empty, stage());
   TRY_DO(empty->add_part(Part::train));
   TRY_DO(empty->add_part(Part::results));
   TRY_DO(stage_top_files(*released, *empty));
-  return put(empty->state_->staging.content(), Content::encrypted, completion);
+  TRY_DO(put(empty->state_->staging.content(), Content::encrypted, completion));
+  return true;
+}
+
+Result<void> LayoutStore::opened_is_plain() {
+  TRY(const ImageAtHand* at_hand, base());
+  TRY(const Image image, layout_->find(tag_));
+  return keep_run_as_plain(*state_, place_, image, at_hand->image());
+}
+
+Result<bool> LayoutStore::has_left_plaintext() {
+  TRY(const auto plain, PlainImages::at(*state_, place_));
+  return !plain.empty();
+}
+
+Result<void> LayoutStore::remove_made_images(const JournalCompletion& completion) {
+  TRY(const UniqueFd lock, lock_layout(path_));
+  TRY(Staging staging, Staging::create(*state_, path_));
+  TRY(const Bytes index, layout_->index());
+  TRY(const auto garbage, garbage_after(index, *layout_));
+  std::vector<JournalMove> moves;
+  for (const std::string& blob : garbage) {
+    TRY(JournalMove move, staging.moving_out(path_ / kBlobFolder / blob));
+    moves.push_back(std::move(move));
+  }
+  TRY_DO(staging.put_in_place(std::move(moves), completion));
+  return close_plain_images();
+}
+
+Result<void> LayoutStore::close_plain_images() {
+  TRY(const auto plain, PlainImages::at(*state_, place_));
+  return plain.empty() || !left_plaintext_.empty() ? Result<void>() : PlainLayers(*state_).close(place_);
 }
 
 /// The new image's blobs and its base's, as far as they are not there yet, and the new index, in a layout
@@ -133,7 +173,8 @@ Result<void> LayoutStore::put(const std::filesystem::path& train, Content conten
   TRY(const Image image,
       seal_image(at_hand->layout(), at_hand->image(), train, state_->clock(), staged / kBlobFolder));
   if (content == Content::plain) {
-    TRY_DO(keep_as_plain(*state_, place_, image));
+    TRY(const Image replaced, layout_->find(tag_));
+    TRY_DO(keep_as_plain(*state_, place_, image, replaced));
   } else {
     TRY_DO(check_no_plaintext(*state_, image));
     TRY_DO(open_to_all(blob_path(staged, image.layers.back().blob.digest)));
@@ -152,9 +193,7 @@ Result<void> LayoutStore::put(const std::filesystem::path& train, Content conten
   TRY_DO(replace_file(staged / kIndexFile, index, mode_of(path_ / kIndexFile), ErrorCode::store_failed));
   TRY(auto moves, moves_of(staging, index));
   TRY_DO(staging.put_in_place(std::move(moves), completion));
-  if (content == Content::plain || !left_plaintext_.empty()) return {};
-  TRY(const auto open, PlainLayers(*state_).open_at(place_));
-  return open.empty() ? Result<void>() : PlainLayers(*state_).close(place_);
+  return content == Content::plain ? Result<void>() : close_plain_images();
 }
 
 Result<std::vector<JournalMove>> LayoutStore::moves_of(const Staging& staging, const Bytes& index) {
@@ -182,18 +221,16 @@ Result<std::vector<JournalMove>> LayoutStore::moves_of(const Staging& staging, c
   return moves;
 }
 
-/// The blobs of the image that is replaced which no image in `index` needs: those that we made, and all of
-/// them where the train ran in place, because then they hold plaintext, whoever made them.
+/// The blobs that we made, for the image that is replaced or with plaintext, and what runs made of the
+/// latter, as far as no image in `index` needs them.
 Result<std::vector<std::string>> LayoutStore::garbage_after(const Bytes& index, const Layout& staged) {
-  TRY(const auto plain, PlainLayers(*state_).open_at(place_));
+  TRY(const auto plain, PlainImages::at(*state_, place_));
   std::set<std::string> unwanted;
-  if (const auto old = layout_->find(tag_)) {
-    const auto blobs = !plain.empty()          ? blobs_of(*old)
-                       : is_sealed_by_us(*old) ? sealed_blobs(*old)
-                                               : std::vector<Descriptor>();
-    for (const Descriptor& blob : blobs) unwanted.insert(blob.digest.hex());
+  const auto old = layout_->find(tag_);
+  if (old && is_sealed_by_us(*old)) {
+    for (const Descriptor& blob : sealed_blobs(*old)) unwanted.insert(blob.digest.hex());
   }
-  for (const PlainImage& image : plain) unwanted.insert(image.blobs.begin(), image.blobs.end());
+  for (const PlainImage& image : plain.all()) unwanted.insert(image.blobs.begin(), image.blobs.end());
   const auto needed = reachable_blobs(index, [&](const Descriptor& blob) {
     return has_blob(staged, blob) ? staged.read_blob(blob) : layout_->read_blob(blob);
   });
@@ -205,11 +242,12 @@ Result<std::vector<std::string>> LayoutStore::garbage_after(const Bytes& index, 
     if (!needed->contains(blob) && std::filesystem::exists(path_ / kBlobFolder / blob, error))
       garbage.push_back(blob);
   }
-  for (const PlainImage& image : plain) {
-    if (!image.blobs.empty() && needed->contains(image.blobs.front()))
-      left_plaintext_.push_back(text("the layer sha256:", image.diff_id,
-                                     ", which holds the train's plaintext, stays in ", quoted(path_.string()),
-                                     ", because another image there needs it: remove that one"));
+  left_plaintext_.clear();
+  for (const PlainImage& image : plain.all()) {
+    if (image.blobs.empty() || !needed->contains(image.blobs.front())) continue;
+    left_plaintext_.push_back(text("the layer sha256:", image.diff_id,
+                                   ", which holds the train's plaintext, stays in ", quoted(path_.string()),
+                                   ", because another image there needs it: remove that one"));
   }
   return garbage;
 }

@@ -33,7 +33,10 @@ class LayoutStore final : public TrainStore {
   Result<std::unique_ptr<StagedTrain>> stage() override;
   Result<void> release(VerifiedTrain train, const JournalCompletion& completion) override;
   Result<void> commit(SealedTrain train, const JournalCompletion& completion) override;
-  Result<void> discard(const JournalCompletion& completion) override;
+  Result<bool> discard(LiesThere what, const JournalCompletion& completion) override;
+  Result<void> opened_is_plain() override;
+  Result<bool> has_left_plaintext() override;
+  Result<void> remove_left_plaintext() override { return remove_made_images({}); }
   std::vector<std::string> left_plaintext() const override { return left_plaintext_; }
 
  private:
@@ -42,6 +45,9 @@ class LayoutStore final : public TrainStore {
   enum class Content : std::uint8_t { encrypted, plain };
   /// Makes the train in the folder `train` the image of the tag.
   Result<void> put(const std::filesystem::path& train, Content content, const JournalCompletion& completion);
+  /// What pre-run in place has made and nothing needs any more goes; the image of the tag stays.
+  Result<void> remove_made_images(const JournalCompletion& completion);
+  Result<void> close_plain_images();
   Result<void> commit_new_layout(const std::filesystem::path& train, const JournalCompletion& completion);
   Result<std::vector<JournalMove>> moves_of(const Staging& staging, const Bytes& index);
   Result<std::vector<std::string>> garbage_after(const Bytes& index, const Layout& staged);

@@ -12,7 +12,6 @@
 #include "base/text.h"
 #include "image/derived_image.h"
 #include "image/layer/sealed_layer.h"
-#include "state/images/plain_layers.h"
 #include "store/folder/folder_view.h"
 
 namespace trainseal {
@@ -117,25 +116,6 @@ Result<void> stage_top_files(TrainView& train, StagedTrain& staged) {
   if (user_key) TRY_DO(staged.add_top(kUserKeyName, *user_key));
   TRY(const auto statements, train.statements());
   return statements ? staged.add_top(kStatementsName, *statements) : Result<void>();
-}
-
-Result<void> keep_as_plain(const StateFolder& state, const std::string& place, const Image& image) {
-  std::vector<std::string> blobs;
-  for (const Descriptor& blob : sealed_blobs(image)) blobs.push_back(blob.digest.hex());
-  return PlainLayers(state).add({place, image.config.digest.hex(), image.layers.back().diff_id.hex(),
-                                 std::move(blobs), state.clock().timestamp()});
-}
-
-Result<void> check_no_plaintext(const StateFolder& state, const Image& image) {
-  TRY(const auto plain, PlainLayers(state).diff_ids());
-  for (const ImageLayer& layer : image.layers) {
-    if (std::ranges::find(plain, layer.diff_id.hex()) == plain.end()) continue;
-    return fail(
-        ErrorCode::base_mismatch,
-        text("the layer sha256:", layer.diff_id.hex(), " of the base holds the plaintext of a train"),
-        "Nothing was put in place. Fetch the base that the train came with again, and remove this one.");
-  }
-  return {};
 }
 
 }  // namespace trainseal

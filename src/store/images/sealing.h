@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "image/layout/layout.h"
-#include "state/state_folder.h"
 #include "store/staged_train.h"
 #include "store/train_view.h"
 
@@ -20,11 +19,6 @@ Result<Image> seal_image(const Layout& layout, const Image& base, const std::fil
 
 /// Stages the files beside the parts as `train` has them.
 Result<void> stage_top_files(TrainView& train, StagedTrain& staged);
-
-/// Keeps that `image` holds plaintext (`state/plain_layers.h`), before anybody sees it.
-Result<void> keep_as_plain(const StateFolder& state, const std::string& place, const Image& image);
-/// `base_mismatch` if one of the image's layers was ever known to hold plaintext.
-Result<void> check_no_plaintext(const StateFolder& state, const Image& image);
 
 /// The blobs of `image` that `seal_image` wrote.
 std::vector<Descriptor> sealed_blobs(const Image& image);

@@ -1,12 +1,10 @@
 #include "store/images/transport_store.h"
 
-#include <set>
-
 #include "base/text.h"
 #include "image/layout/layout_writer.h"
 #include "image/scratch_file.h"
-#include "state/images/plain_layers.h"
 #include "store/images/layout_store.h"
+#include "store/images/plain_images.h"
 #include "store/images/sealing.h"
 #include "store/staged_state.h"
 
@@ -73,7 +71,7 @@ Result<std::unique_ptr<TrainView>> TransportStore::open() {
   TRY_DO(transport_->fetch(tag_, *layout));
   TRY(const Layout opened, Layout::open(*layout));
   TRY(const Image image, opened.find(tag_));
-  opened_ = image.config.digest;
+  opened_ = image;
   return view_of(opened, tag_, place_);
 }
 
@@ -126,48 +124,92 @@ Result<void> TransportStore::release(VerifiedTrain train, const JournalCompletio
   TRY_DO(stage_top_files(*encrypted, train.staged()));
   TRY(const WorkFolder plain, WorkFolder::create(outbox_.folder()));
   TRY(const Image image, lay_out(train.staged().state_->staging.content(), plain.path()));
-  TRY_DO(keep_as_plain(*state_, place_, image));
+  TRY_DO(keep_as_plain(*state_, place_, image, *opened_));
   TRY_DO(complete(completion));
   auto delivered = transport_->deliver(plain.path(), image, tag_);
   if (delivered) return {};
+  TRY(Error error, take_back(image, completion, std::move(delivered).error()));
+  return fail(std::move(error));
+}
+
+/// The record stays unless the train is seen to be as it came: else `discard` would not know of the
+/// plaintext.
+Result<Error> TransportStore::take_back(const Image& plain, const JournalCompletion& completion,
+                                        Error error) {
+  if (const auto back = transport_->take_back(plain, tag_); !back) {
+    error.what += text(" – and what was decrypted may lie there now: ", back.error().what);
+    error.hint += text(error.hint.empty() ? "" : "; ", "then run `trainseal discard ", place_,
+                       "`, which removes it, and pre-run again");
+    return error;
+  }
+  TRY(const auto known, PlainImages::at(*state_, place_));
+  const bool is_the_only_one = known.all().size() == 1;
+  if (is_the_only_one) TRY_DO(PlainLayers(*state_).close(place_));
   JournalCompletion undo;
   if (completion.put_record)
     undo.remove_record = {completion.put_record->station, completion.put_record->place};
   TRY_DO(complete(undo));
-  return delivered;
+  return error;
 }
 
-Result<void> TransportStore::discard(const JournalCompletion& completion) {
-  TRY(const auto released, open());
+Result<Image> TransportStore::put_empty() {
+  TRY(const Layout fetched, Layout::open(work_->path()));
+  TRY(const auto released, view_of(fetched, tag_, place_));
   TRY(const auto empty, stage());
   TRY_DO(empty->add_part(Part::train));
   TRY_DO(empty->add_part(Part::results));
   TRY_DO(stage_top_files(*released, *empty));
   TRY(const WorkFolder emptied, WorkFolder::create(outbox_.folder()));
-  TRY(const Image image, lay_out(empty->state_->staging.content(), emptied.path()));
+  TRY(Image image, lay_out(empty->state_->staging.content(), emptied.path()));
   TRY_DO(check_no_plaintext(*state_, image));
   TRY_DO(transport_->deliver(emptied.path(), image, tag_));
-  TRY_DO(remove_plaintext(image.config.digest));
-  return complete(completion);
+  return image;
 }
 
-/// What held plaintext and is replaced now: the image that we made, and the one that the run made of it.
-Result<void> TransportStore::remove_plaintext(const Digest256& now) {
-  const PlainLayers layers(*state_);
-  TRY(const auto plain, layers.open_at(place_));
-  if (plain.empty()) return {};
-  std::set<std::string> digests;
-  for (const PlainImage& image : plain) digests.insert(image.config_digest);
-  if (opened_) digests.insert(opened_->hex());
-  digests.erase(now.hex());  // a run before this one may have delivered it
-  for (const std::string& digest : digests) {
-    TRY(const Digest256 config, Digest256::parse_hex(digest));
-    if (const auto removed = transport_->remove(config); !removed)
-      left_plaintext_.push_back(
-          text("the image sha256:", digest, " of ", place_,
-               ", which holds plaintext, could not be removed: ", removed.error().what));
+Result<bool> TransportStore::discard(LiesThere what, const JournalCompletion& completion) {
+  TRY_DO(open());
+  TRY(const auto plain, PlainImages::at(*state_, place_));
+  const auto kin = plain.kin_of(*opened_);
+  const bool is_released =
+      kin == PlainImages::Kin::plain || (kin == PlainImages::Kin::unknown && what == LiesThere::the_train);
+  Image now = *opened_;
+  if (is_released) {
+    TRY_DO(opened_is_plain());
+    TRY(now, put_empty());
   }
-  return left_plaintext_.empty() ? layers.close(place_) : Result<void>();
+  TRY_DO(remove_plaintext(now));
+  TRY_DO(complete(completion));
+  return is_released;
+}
+
+Result<void> TransportStore::opened_is_plain() {
+  if (!opened_ || !transport_->may_hold_plaintext()) return {};
+  TRY(const ImageAtHand* at_hand, base());
+  return keep_run_as_plain(*state_, place_, *opened_, at_hand->image());
+}
+
+Result<bool> TransportStore::has_left_plaintext() {
+  TRY(const auto plain, PlainImages::at(*state_, place_));
+  return !plain.empty();
+}
+
+Result<void> TransportStore::remove_left_plaintext() {
+  TRY(const auto plain, PlainImages::at(*state_, place_));
+  if (!opened_ || plain.kin_of(*opened_) == PlainImages::Kin::plain) return {};
+  return remove_plaintext(*opened_);
+}
+
+/// What held plaintext and is replaced now: the images that we made, and what the runs made of them.
+Result<void> TransportStore::remove_plaintext(const Image& now) {
+  TRY(const auto plain, PlainImages::at(*state_, place_));
+  if (plain.empty()) return {};
+  if (auto left = transport_->remove_plaintext(plain.traces(now))) {
+    left_plaintext_ = *std::move(left);
+  } else {
+    left_plaintext_ = {text("whether all that held plaintext is gone from ", place_,
+                            " could not be seen: ", left.error().what)};
+  }
+  return left_plaintext_.empty() ? PlainLayers(*state_).close(place_) : Result<void>();
 }
 
 Result<bool> TransportStore::deliver_kept() {
@@ -192,7 +234,7 @@ Result<bool> TransportStore::deliver_kept() {
     return fail(std::move(error));
   }
   // What is kept goes last: until then the next post-run comes here again.
-  TRY_DO(remove_plaintext(image.config.digest));
+  TRY_DO(remove_plaintext(image));
   TRY_DO(drop_kept());
   return true;
 }

@@ -33,8 +33,11 @@ class TransportStore final : public TrainStore {
   Result<std::unique_ptr<StagedTrain>> stage() override;
   Result<void> release(VerifiedTrain train, const JournalCompletion& completion) override;
   Result<void> commit(SealedTrain train, const JournalCompletion& completion) override;
-  Result<void> discard(const JournalCompletion& completion) override;
+  Result<bool> discard(LiesThere what, const JournalCompletion& completion) override;
   Result<bool> deliver_kept() override;
+  Result<void> opened_is_plain() override;
+  Result<bool> has_left_plaintext() override;
+  Result<void> remove_left_plaintext() override;
   std::vector<std::string> left_plaintext() const override { return left_plaintext_; }
 
  private:
@@ -45,8 +48,12 @@ class TransportStore final : public TrainStore {
   /// The image of the train in the folder `train` on the base, in a layout made in the folder `layout`.
   Result<Image> lay_out(const std::filesystem::path& train, const std::filesystem::path& layout);
   Result<void> complete(const JournalCompletion& completion);
-  /// `now`: the config of the image that has taken their place.
-  Result<void> remove_plaintext(const Digest256& now);
+  /// What to say of a decrypted image that did not arrive, after undoing what did happen.
+  Result<Error> take_back(const Image& plain, const JournalCompletion& completion, Error error);
+  /// Makes the train without its files the image of the tag; returns that.
+  Result<Image> put_empty();
+  /// `now`: the image that has taken their place.
+  Result<void> remove_plaintext(const Image& now);
 
   const StateFolder* state_;
   Outbox outbox_;
@@ -55,7 +62,7 @@ class TransportStore final : public TrainStore {
   std::string place_;
   ImageRef base_ref_;
   std::optional<WorkFolder> work_;
-  std::optional<Digest256> opened_;  ///< the config of the image that was opened
+  std::optional<Image> opened_;  ///< the image that was opened
   std::vector<std::string> left_plaintext_;
   std::optional<ImageAtHand> base_;  ///< in the work folder, if it lies in the same place as the train
 };

@@ -9,7 +9,8 @@ namespace trainseal::state_test {
 namespace {
 
 PlainImage plain_image(const std::string& place, char digit) {
-  return {place, std::string(64, digit), std::string(63, digit) + "d", {std::string(63, digit) + "b"}, "now"};
+  return {place, std::string(64, digit), std::string(63, digit) + "d", {std::string(63, digit) + "b"},
+          "now", std::string(64, 'e')};
 }
 
 std::filesystem::path layers_file(const StateFolder& state) { return state.path() / "layers.jsonl"; }
@@ -26,6 +27,7 @@ TEST_CASE_METHOD(StateFixture, "layers with plaintext are kept by place, and the
   REQUIRE(open.size() == 2);
   CHECK(open[0].config_digest == std::string(64, '1'));
   CHECK(open[1].blobs == std::vector{std::string(63, '3') + "b"});
+  CHECK(open[1].replaced == std::string(64, 'e'));
 
   value(layers.close(kAnyBytes));
   CHECK(value(layers.open_at(kAnyBytes)).empty());

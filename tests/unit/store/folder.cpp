@@ -141,7 +141,7 @@ TEST_CASE("a commit fills an empty folder") {
 
 TEST_CASE("discarding in place leaves two empty parts") {
   const StoreFixture fixture;
-  value(fixture.store()->discard(fixture.completion()));
+  value(fixture.store()->discard(LiesThere::the_train, fixture.completion()));
   auto expected = plain_train();
   expected.erase("pht_train/run.py");
   expected.erase("pht_results/sum.txt");

@@ -35,7 +35,9 @@ void release_out(const StoreFixture& fixture) {
   value(out.release(verified(StoreFixture::with_plaintext(out.stage())), fixture.completion()));
 }
 
-void discard_in_place(const StoreFixture& fixture) { value(fixture.store()->discard(fixture.completion())); }
+void discard_in_place(const StoreFixture& fixture) {
+  value(fixture.store()->discard(LiesThere::the_train, fixture.completion()));
+}
 
 constexpr std::array kOperations = {
     Operation{"release in place", release_in_place}, Operation{"commit in place", commit_in_place},
