@@ -66,6 +66,16 @@ class EngineTransport final : public ImageTransport {
   Result<void> fetch(const std::string& tag, const std::filesystem::path& layout) override;
   Result<void> deliver(const std::filesystem::path& layout, const Image& image,
                        const std::string& tag) override;
+  std::string fixed_name(const std::string& tag, const Image& image) const override {
+    static_cast<void>(image);
+    const auto found = fetched_.find(tag);
+    return found != fetched_.end() ? found->second : std::string();
+  }
+  Result<bool> names_another(const std::string& tag, const Image& image) override {
+    TRY(const Engine* engine, this->engine());
+    TRY(const auto found, engine->find(name(tag)));
+    return found && !is_same(*found, image);
+  }
   Result<void> take_back(const Image& plain, const std::string& tag) override;
   Result<std::vector<std::string>> remove_plaintext(const PlainTraces& traces) override;
 

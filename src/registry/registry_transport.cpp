@@ -122,6 +122,9 @@ class RegistryTransport final : public ImageTransport {
   Result<void> fetch(const std::string& tag, const std::filesystem::path& layout) override;
   Result<void> deliver(const std::filesystem::path& layout, const Image& image,
                        const std::string& tag) override;
+  std::string fixed_name(const std::string&, const Image& image) const override {
+    return text(repository_, "@sha256:", image.manifest.digest.hex());
+  }
   bool may_hold_plaintext() const override { return false; }
 
  private:

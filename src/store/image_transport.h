@@ -40,6 +40,20 @@ class ImageTransport {
   /// have none yet; a registry is never sent one. Twice does no harm: a kept train is delivered again.
   virtual Result<void> deliver(const std::filesystem::path& layout, const Image& image,
                                const std::string& tag) = 0;
+  /// What the image that `fetch` found under `tag` can be run or fetched by here, whatever the tag names by
+  /// now: an id, or a name with a digest. "" where there is no such thing.
+  virtual std::string fixed_name(const std::string& tag, const Image& image) const {
+    static_cast<void>(tag);
+    static_cast<void>(image);
+    return {};
+  }
+  /// Whether `tag` names another image than `image` here, not nothing. Registries are not asked: we never
+  /// send them the only one that this is of interest for.
+  virtual Result<bool> names_another(const std::string& tag, const Image& image) {
+    static_cast<void>(tag);
+    static_cast<void>(image);
+    return false;
+  }
   /// Whether an image with plaintext may lie here while the train runs in place: not where others fetch from.
   virtual bool may_hold_plaintext() const { return true; }
   /// After a `deliver` of `plain` that has failed: makes the image that `fetch` found under `tag` the image

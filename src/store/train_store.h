@@ -13,11 +13,19 @@
 
 namespace trainseal {
 
+/// The image that was opened, so that it can be run and no other.
+struct OpenedImage {
+  std::string config_digest;  ///< hex
+  std::string fixed_name;     ///< see `ImageTransport`; "" in layouts and archives
+};
+
 /// What lies where a train was released in place.
 enum class LiesThere : std::uint8_t {
   the_train,  ///< that train, by its config
   unknown,    ///< another one, perhaps
 };
+
+class ImageAtHand;
 
 /// A place where a train lives. `JournalCompletion`s are what the state is to know once the change is in
 /// place; they are applied with it, also by the recovery after a kill.
@@ -39,7 +47,10 @@ class TrainStore {
   }
   /// Opens the train for reading. `store_failed` if there is none.
   virtual Result<std::unique_ptr<TrainView>> open() = 0;
-  /// A staging folder from which `release` or `commit` can move into place.
+  /// Which image `open` has opened last; none where there is no image.
+  virtual std::optional<OpenedImage> opened() const { return std::nullopt; }
+  /// A staging folder from which `release` or `commit` can move into place. `base_mismatch` where the place
+  /// has another `base` than the train is committed on: the next station would take that.
   virtual Result<std::unique_ptr<StagedTrain>> stage() = 0;
   /// Puts decrypted files where the encrypted ones are (in place).
   virtual Result<void> release(VerifiedTrain train, const JournalCompletion& completion) = 0;
@@ -74,11 +85,16 @@ Result<std::unique_ptr<TrainStore>> open_folder_store(const StateFolder& state,
 /// be committed to only. `usage` for the train's tag `base`.
 Result<std::unique_ptr<TrainStore>> open_image_store(const StateFolder& state, const ImageRef& train,
                                                      const std::optional<ImageRef>& base);
-/// A view of an image without a store.
-Result<std::unique_ptr<TrainView>> open_image_view(const ImageRef& ref);
+/// An image that was opened without a store, and the train in it.
+struct ViewedImage {
+  std::unique_ptr<TrainView> view;
+  std::shared_ptr<const ImageAtHand> image;
+  OpenedImage opened;
+};
+Result<ViewedImage> open_image_view(const ImageRef& ref);
 
-/// How a train's image differs from its master, besides the train; `listed` are the train's files.
-Result<ImageDifferences> compare_with_master(const ImageRef& train, const ImageRef& master,
+/// How the train's image differs from its master, besides the train; `listed` are the train's files.
+Result<ImageDifferences> compare_with_master(const ImageAtHand& train, const ImageRef& master,
                                              const std::vector<std::string>& listed);
 
 /// A view of a folder without a store: earlier stages.

@@ -7,7 +7,7 @@ import unittest
 from support import journey, scratch, servers
 from support.case import TrainsealTest, unless_sanitized
 from support.image_journey import ImageJourney, pieces_anywhere, results_of
-from support.images import FORMS
+from support.images import FORMS, Images
 from support.tars import member, tar_of
 
 FIVE = [2048, 3072, 2048, 3072, 2048]
@@ -86,6 +86,23 @@ class EngineJourneys(Journeys):
         self.assert_done(trip.station(0, self.where).run("verify", f"{self.where.repository}:latest"))
         self.assert_done(trip.station(0, self.where).run("verify", self.where.repository))
         self.assert_done(trip.station(0, self.where).run("verify", f"docker.io/{self.where.repository}"))
+
+    def test_the_image_to_run_is_reported_by_its_id(self):
+        trip = self.begin()
+        station = trip.station(0, self.where)
+        for outcome in (station.run("verify", self.where.name()), station.run("pre-run", self.where.name(), "--out", trip.home / "out")):
+            image = self.assert_done(outcome).report["image"]
+            self.assertEqual(image["fixed_name"], self.config_of())
+            self.assertEqual(image["config_digest"], self.config_of())
+
+    def test_another_base_there(self):
+        trip = self.begin()
+        other = Images(trip.home, "other").make_base().put(trip.train.files, "base")
+        before = self.state_of(self.where)
+        builder = trip.party(trip.train.builder(), self.where)
+        self.assert_refused(builder.run("build", trip.home / "proposal.json", "--files", trip.train.files, "--to",
+                                        self.where.name("second"), "--base", other.name("base")), "base_mismatch")
+        self.assertEqual(self.state_of(self.where), before)
 
     def test_the_doctor_looks_at_it(self):
         station = ImageJourney(self, [2048]).station(0, self.place())

@@ -4,7 +4,7 @@ import json
 import tarfile
 import unittest
 
-from support import journey, scratch
+from support import journey, liars, scratch
 from support.case import TrainsealTest
 from support.images import FORMS, Images
 from support.tars import member, tar_of
@@ -139,6 +139,32 @@ class Masters(TrainOnMaster):
             with self.subTest(config=config):
                 self.put(config=config)
                 self.assert_done(self.verify())
+
+    def test_what_is_compared_is_what_was_verified(self):
+        """A registry that moves the tag as soon as it was asked for."""
+        liar = liars.LyingRegistry()
+        self.addCleanup(liar.close)
+        self.station.configure(**liar.settings)
+        liar.put(self.layout, "base")
+        layers, digests = {"clean": [], "changed": [tar_of([CHANGED_FILES["content"][0]])]}, {}
+        for name, more in layers.items():
+            self.put(more)
+            liar.put(self.layout, "latest")
+            digests[name] = liar.tags["latest"]
+
+        for first, then in (("clean", "changed"), ("changed", "clean")):
+            def move(handler, then=then):
+                liar.answer(handler)
+                liar.tags["latest"] = digests[then]
+            with self.subTest(first=first):
+                liar.tags["latest"] = digests[first]
+                liar.lies = {"GET /v2/st/train/manifests/latest": move}
+                outcome = self.station.run("verify", liar.name(), "--master", liar.name("base"))
+                if first == "changed":
+                    self.assert_refused(outcome, "base_mismatch")
+                else:
+                    self.assertEqual(self.assert_done(outcome).report["image"]["fixed_name"],
+                                     f"{liar.address}/{liar.repository}@{digests[first]}")
 
     def test_many_changes_are_counted(self):
         self.put([tar_of(member(f"usr/lib/{number:03}", b"x") for number in range(200))])

@@ -240,6 +240,22 @@ class Bases(Trip):
         self.assertEqual(scratch.snapshot(self.images.path), before)
         self.assert_done(station.run("post-run", self.images.name(), "--results", out, "--base", self.base.name("base")))
 
+    def test_another_base_where_the_train_goes(self):
+        """The next station would take that one."""
+        self.images = Images(self.train.home, "train")
+        self.assert_done(self.build(self.images, "--base", self.base.name("base")))
+        station, out, _ = self.release_and_run(0, {b"a": b"1"})
+        other = Images(self.train.home, "other").make_base().put(self.train.files, "base")
+        for form, images in FORMS.items():
+            with self.subTest(form=form):
+                there = images(self.train.home, f"there-{form}")
+                scratch.copy(other.path, there.path) if form == "oci" else there.take(other, ("base",))
+                before = scratch.snapshot(there.place)
+                self.assert_refused(station.run("post-run", self.images.name(), "--results", out, "--to", there.name()), "base_mismatch")
+                self.assertEqual(scratch.snapshot(there.place), before)
+        self.assertEqual({turn["kind"] for turn in self.assert_done(station.run("ledger", "list")).report["ledger"]}, {"seen"})
+        self.assert_done(station.run("post-run", self.images.name(), "--results", out, "--to", f"oci:{self.train.home}/free"))
+
     def test_a_train_without_its_base(self):
         self.images = Images(self.train.home, "train")
         self.assert_done(self.build(self.images, "--base", self.base.name("base")))

@@ -28,27 +28,27 @@ struct InspectOptions {
 };
 
 /// The image that the train's is held against, if one was named.
-Result<std::optional<MasterRequest>> find_master(Desk& desk, const VerifyOptions& options) {
+Result<std::optional<MasterRequest>> find_master(Desk& desk, const VerifyOptions& options,
+                                                 const ViewedTrain& train) {
   if (!options.master) return std::nullopt;
-  TRY(const auto train, find_image_ref(desk.places(), options.train));
   TRY(const auto master, find_image_ref(desk.places(), *options.master));
-  if (train && master) {
-    return MasterRequest{*options.master, [train = *train, master = *master](const auto& listed) {
-                           return compare_with_master(train, master, listed);
+  if (train.image && master) {
+    return MasterRequest{*options.master, [image = train.image, master = *master](const auto& listed) {
+                           return compare_with_master(*image, master, listed);
                          }};
   }
-  return fail(
-      ErrorCode::usage,
-      text("--master compares images, and ", quoted(train ? *options.master : options.train), " is a folder"),
-      "name both as images, such as oci:PATH:TAG");
+  return fail(ErrorCode::usage,
+              text("--master compares images, and ", quoted(train.image ? *options.master : options.train),
+                   " is a folder"),
+              "name both as images, such as oci:PATH:TAG");
 }
 
 Result<Report> run_verify(Context& context, const VerifyOptions& options) {
   TRY(const auto desk, Desk::open(context, Desk::StateUse::none));
   TRY(const auto train, open_view(desk->places(), options.train));
   TRY(const auto previous, PreviousStages::open(desk->places(), options.previous));
-  TRY(const auto master, find_master(*desk, options));
-  const bool is_image = train.form != form_name(TrainForm::folder);
+  TRY(const auto master, find_master(*desk, options, train));
+  const bool is_image = train.image != nullptr;
   TRY(const auto done, verify(desk->station(), *train.view, previous.views(), is_image, master));
   Report report;
   describe_train(report, done.train, train.form);
@@ -56,6 +56,7 @@ Result<Report> run_verify(Context& context, const VerifyOptions& options) {
   report.fields["not_checked"] = done.not_checked;
   report.line(text("Train ", done.train.id, " is sound as far as it can be seen without a private key; ",
                    done.train.stop, " of ", count_text(done.train.stops, "stop"), " have run."));
+  describe_image(report, train.opened);
   report.line("Checked:");
   for (const auto& sentence : done.checked) report.line(text("  + ", sentence));
   report.line("Not checked:");

@@ -99,6 +99,7 @@ Report report_of(const PreRunOptions& options, const Station& station, const Tra
         "Checked:   creator's and builder's signatures, hash of the files",
         done.train.stop > 0 ? ", the chain of earlier stations, hash and signature of the results" : ""));
   report.line(text("Plaintext: ", done.out.value_or(text("in place, ", store.place()))));
+  if (done.out) describe_image(report, store.opened());
   describe_token(report, done.unwrap, std::nullopt);
   describe_readers(report, done.train);
   std::vector<std::string> next = {"post-run", options.train};

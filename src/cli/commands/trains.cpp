@@ -85,8 +85,13 @@ Result<std::unique_ptr<TrainStore>> open_store(const Places& places, const std::
 Result<ViewedTrain> open_view(const Places& places, const std::string& train) {
   TRY(const auto name, parse_train_name(train));
   TRY(const auto image, image_ref(places, name));
-  TRY(auto view, image ? open_image_view(*image) : open_folder_view(name.path));
-  return ViewedTrain{std::move(view), std::string(form_name(name.form))};
+  const std::string form(form_name(name.form));
+  if (!image) {
+    TRY(auto view, open_folder_view(name.path));
+    return ViewedTrain{std::move(view), form, nullptr, std::nullopt};
+  }
+  TRY(auto viewed, open_image_view(*image));
+  return ViewedTrain{std::move(viewed.view), form, std::move(viewed.image), std::move(viewed.opened)};
 }
 
 Result<PreviousStages> PreviousStages::open(const Places& places, const std::vector<std::string>& trains) {
@@ -104,6 +109,15 @@ std::filesystem::path real_path(const std::string& path) {
   auto real = std::filesystem::canonical(path, none);
   if (!none) return real;
   return std::filesystem::absolute(path, none).lexically_normal();
+}
+
+void describe_image(Report& report, const std::optional<OpenedImage>& image) {
+  if (!image) return;
+  auto& field = report.fields["image"];
+  field = {{"config_digest", "sha256:" + image->config_digest}, {"fixed_name", nullptr}};
+  if (image->fixed_name.empty()) return report.line(text("Image:     config sha256:", image->config_digest));
+  field["fixed_name"] = image->fixed_name;
+  report.line(text("Image:     ", image->fixed_name, " – run it by that: a tag can be moved"));
 }
 
 void describe_token(Report& report, std::optional<KeyPath> unwrap, std::optional<KeyPath> sign) {

@@ -22,7 +22,9 @@ Result<std::optional<ImageRef>> find_base(const Places& places, const std::optio
 /// A train to look at only: needs no state.
 struct ViewedTrain {
   std::unique_ptr<TrainView> view;
-  std::string form;  ///< "folder", "oci", …
+  std::string form;                          ///< "folder", "oci", …
+  std::shared_ptr<const ImageAtHand> image;  ///< none in a folder
+  std::optional<OpenedImage> opened;
 };
 Result<ViewedTrain> open_view(const Places& places, const std::string& train);
 
@@ -39,6 +41,9 @@ class PreviousStages {
 
 /// `path` as records have it: absolute, links followed where it exists.
 std::filesystem::path real_path(const std::string& path);
+
+/// The report's `image`: by what the image that was looked at can be run, whatever its tag names by now.
+void describe_image(Report& report, const std::optional<OpenedImage>& image);
 
 /// The report's `token`: how the token did things; null where it did not.
 void describe_token(Report& report, std::optional<KeyPath> unwrap, std::optional<KeyPath> sign);

@@ -37,6 +37,11 @@ class Archive : public ImageTransport {
  public:
   const std::string& place() const override { return place_; }
   Result<std::vector<std::string>> remove_plaintext(const PlainTraces& traces) override;
+  Result<bool> names_another(const std::string& tag, const Image& image) override {
+    TRY(const auto old, old_tar());
+    const auto config = old ? config_in(*old, tag) : fail(Error{});
+    return config && *config != image.config.digest;
+  }
 
  protected:
   /// An image in the file, by its config: what is said of it, and where its config lies.

@@ -44,24 +44,34 @@ std::string place_of(const ImageRef& ref) {
   return text("oci:", std::filesystem::weakly_canonical(ref.layout, none).string(), ':', ref.tag);
 }
 
-Result<std::unique_ptr<TrainView>> view_of(const Layout& layout, const std::string& tag,
+Result<std::unique_ptr<TrainView>> view_of(const Layout& layout, const Image& image,
                                            const std::string& name) {
-  TRY(const Image image, layout.find(tag));
   TRY(OptTree opt, layout.read_opt(image));
   return std::make_unique<ImageView>(std::move(opt), name);
 }
 
-Result<std::unique_ptr<TrainView>> open_image_view(const ImageRef& ref) {
-  TRY(const ImageAtHand image, ImageAtHand::reach(ref, scratch_folder()));
-  TRY(OptTree opt, image.layout().read_opt(image.image()));
-  return std::make_unique<ImageView>(std::move(opt), place_of(ref));
+std::unexpected<Error> another_base(const std::string& place, const Image& base) {
+  return fail(
+      ErrorCode::base_mismatch,
+      text("the image ", quoted(kBaseTag), " at ", place,
+           " is another one than the train is put on, whose config is sha256:", base.config.digest.hex()),
+      "Nothing was changed. The next station would take that base: put the train's own there first, or "
+      "name a place that has none.");
 }
 
-Result<ImageDifferences> compare_with_master(const ImageRef& train, const ImageRef& master,
+Result<ViewedImage> open_image_view(const ImageRef& ref) {
+  TRY(ImageAtHand reached, ImageAtHand::reach(ref, scratch_folder()));
+  auto image = std::make_shared<const ImageAtHand>(std::move(reached));
+  TRY(auto view, view_of(image->layout(), image->image(), place_of(ref)));
+  OpenedImage opened{image->image().config.digest.hex(), {}};
+  if (ref.transport != nullptr) opened.fixed_name = ref.transport->fixed_name(ref.tag, image->image());
+  return ViewedImage{std::move(view), std::move(image), std::move(opened)};
+}
+
+Result<ImageDifferences> compare_with_master(const ImageAtHand& train, const ImageRef& master,
                                              const std::vector<std::string>& listed) {
-  TRY(const ImageAtHand image, ImageAtHand::reach(train, scratch_folder()));
   TRY(const ImageAtHand other, ImageAtHand::reach(master, scratch_folder()));
-  return compare_images(image.layout(), image.image(), other.layout(), other.image(), listed);
+  return compare_images(train.layout(), train.image(), other.layout(), other.image(), listed);
 }
 
 }  // namespace trainseal

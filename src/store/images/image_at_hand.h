@@ -36,8 +36,9 @@ class ImageAtHand {
 Result<Layout> open_canonical_layout(const std::filesystem::path& path);
 /// The place of an image, as records name it.
 std::string place_of(const ImageRef& ref);
-/// The train in the image `tag` of the layout; the layout is not needed afterwards. `name` is for messages.
-Result<std::unique_ptr<TrainView>> view_of(const Layout& layout, const std::string& tag,
-                                           const std::string& name);
+/// The train in the image of the layout, which is not needed afterwards. `name` is for messages.
+Result<std::unique_ptr<TrainView>> view_of(const Layout& layout, const Image& image, const std::string& name);
+/// The failure of a train that is to be committed on `base` to a place that has another one.
+std::unexpected<Error> another_base(const std::string& place, const Image& base);
 
 }  // namespace trainseal

@@ -86,18 +86,28 @@ Result<std::optional<std::string>> LayoutStore::base_digest() {
 Result<std::optional<ImageDifferences>> LayoutStore::compare_with_base(
     const std::vector<std::string>& listed) {
   TRY(const ImageAtHand* at_hand, base());
-  TRY(const ImageAtHand train, ImageAtHand::reach({path_, nullptr, tag_}, scratch_folder()));
-  return compare_images(train.layout(), train.image(), at_hand->layout(), at_hand->image(), listed);
+  return compare_images(*layout_, *opened_, at_hand->layout(), at_hand->image(), listed);
 }
 
 Result<std::unique_ptr<TrainView>> LayoutStore::open() {
-  if (layout_) return view_of(*layout_, tag_, place_);
-  return fail(ErrorCode::store_failed, text("there is no image layout at ", quoted(path_.string())),
-              "is the path right?");
+  if (!layout_) {
+    return fail(ErrorCode::store_failed, text("there is no image layout at ", quoted(path_.string())),
+                "is the path right?");
+  }
+  TRY(opened_, layout_->find(tag_));
+  return view_of(*layout_, *opened_, place_);
+}
+
+std::optional<OpenedImage> LayoutStore::opened() const {
+  if (!opened_) return std::nullopt;
+  return OpenedImage{opened_->config.digest.hex(), {}};
 }
 
 Result<std::unique_ptr<StagedTrain>> LayoutStore::stage() {
-  TRY_DO(base());
+  TRY(const ImageAtHand* at_hand, base());
+  if (const auto own = layout_ ? layout_->find(kBaseTag) : fail(Error{});
+      own && own->config.digest != at_hand->image().config.digest)
+    return another_base(text("oci:", path_.string()), at_hand->image());
   return StagedTrain::create(*state_, layout_ ? path_ : path_.parent_path());
 }
 
@@ -114,9 +124,8 @@ Result<void> LayoutStore::release(VerifiedTrain train, const JournalCompletion& 
 
 Result<bool> LayoutStore::discard(LiesThere what, const JournalCompletion& completion) {
   TRY(const auto released, open());
-  TRY(const Image image, layout_->find(tag_));
   TRY(const auto plain, PlainImages::at(*state_, place_));
-  const auto kin = plain.kin_of(image);
+  const auto kin = plain.kin_of(*opened_);
   if (kin == PlainImages::Kin::as_it_came ||
       (kin == PlainImages::Kin::unknown && what == LiesThere::unknown)) {
     TRY_DO(remove_made_images(completion));
@@ -132,9 +141,9 @@ Result<bool> LayoutStore::discard(LiesThere what, const JournalCompletion& compl
 }
 
 Result<void> LayoutStore::opened_is_plain() {
+  if (!opened_) return {};
   TRY(const ImageAtHand* at_hand, base());
-  TRY(const Image image, layout_->find(tag_));
-  return keep_run_as_plain(*state_, place_, image, at_hand->image());
+  return keep_run_as_plain(*state_, place_, *opened_, at_hand->image());
 }
 
 Result<bool> LayoutStore::has_left_plaintext() {
@@ -173,8 +182,7 @@ Result<void> LayoutStore::put(const std::filesystem::path& train, Content conten
   TRY(const Image image,
       seal_image(at_hand->layout(), at_hand->image(), train, state_->clock(), staged / kBlobFolder));
   if (content == Content::plain) {
-    TRY(const Image replaced, layout_->find(tag_));
-    TRY_DO(keep_as_plain(*state_, place_, image, replaced));
+    TRY_DO(keep_as_plain(*state_, place_, image, *opened_));
   } else {
     TRY_DO(check_no_plaintext(*state_, image));
     TRY_DO(open_to_all(blob_path(staged, image.layers.back().blob.digest)));

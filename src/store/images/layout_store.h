@@ -30,6 +30,7 @@ class LayoutStore final : public TrainStore {
   Result<std::optional<std::string>> base_digest() override;
   Result<std::optional<ImageDifferences>> compare_with_base(const std::vector<std::string>& listed) override;
   Result<std::unique_ptr<TrainView>> open() override;
+  std::optional<OpenedImage> opened() const override;
   Result<std::unique_ptr<StagedTrain>> stage() override;
   Result<void> release(VerifiedTrain train, const JournalCompletion& completion) override;
   Result<void> commit(SealedTrain train, const JournalCompletion& completion) override;
@@ -59,6 +60,7 @@ class LayoutStore final : public TrainStore {
   std::string place_;
   ImageRef base_ref_;
   std::optional<ImageAtHand> base_;
+  std::optional<Image> opened_;  ///< the image that was opened, whatever the tag names by now
   std::vector<std::string> left_plaintext_;
 };
 

@@ -61,22 +61,27 @@ Result<std::optional<ImageDifferences>> TransportStore::compare_with_base(
     const std::vector<std::string>& listed) {
   TRY(const ImageAtHand* at_hand, base());
   TRY(const auto* layout, work());
-  TRY(Layout opened, Layout::open(*layout));
-  TRY(const ImageAtHand train, ImageAtHand::in(std::move(opened), tag_));
-  return compare_images(train.layout(), train.image(), at_hand->layout(), at_hand->image(), listed);
+  TRY(const Layout opened, Layout::open(*layout));
+  return compare_images(opened, *opened_, at_hand->layout(), at_hand->image(), listed);
 }
 
 Result<std::unique_ptr<TrainView>> TransportStore::open() {
   TRY(const auto* layout, work());
   TRY_DO(transport_->fetch(tag_, *layout));
   TRY(const Layout opened, Layout::open(*layout));
-  TRY(const Image image, opened.find(tag_));
-  opened_ = image;
-  return view_of(opened, tag_, place_);
+  TRY(opened_, opened.find(tag_));
+  return view_of(opened, *opened_, place_);
+}
+
+std::optional<OpenedImage> TransportStore::opened() const {
+  if (!opened_) return std::nullopt;
+  return OpenedImage{opened_->config.digest.hex(), transport_->fixed_name(tag_, *opened_)};
 }
 
 Result<std::unique_ptr<StagedTrain>> TransportStore::stage() {
-  TRY_DO(base());
+  TRY(const ImageAtHand* at_hand, base());
+  TRY(const bool has_another_base, transport_->names_another(kBaseTag, at_hand->image()));
+  if (has_another_base) return another_base(transport_->place(), at_hand->image());
   return StagedTrain::create(*state_, outbox_.folder());
 }
 
@@ -120,7 +125,7 @@ Result<void> TransportStore::release(VerifiedTrain train, const JournalCompletio
                 "give --out DIR, a new folder for the plaintext");
   }
   TRY(const Layout fetched, Layout::open(work_->path()));
-  TRY(const auto encrypted, view_of(fetched, tag_, place_));
+  TRY(const auto encrypted, view_of(fetched, *opened_, place_));
   TRY_DO(stage_top_files(*encrypted, train.staged()));
   TRY(const WorkFolder plain, WorkFolder::create(outbox_.folder()));
   TRY(const Image image, lay_out(train.staged().state_->staging.content(), plain.path()));
@@ -154,7 +159,7 @@ Result<Error> TransportStore::take_back(const Image& plain, const JournalComplet
 
 Result<Image> TransportStore::put_empty() {
   TRY(const Layout fetched, Layout::open(work_->path()));
-  TRY(const auto released, view_of(fetched, tag_, place_));
+  TRY(const auto released, view_of(fetched, *opened_, place_));
   TRY(const auto empty, stage());
   TRY_DO(empty->add_part(Part::train));
   TRY_DO(empty->add_part(Part::results));

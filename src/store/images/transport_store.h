@@ -30,6 +30,7 @@ class TransportStore final : public TrainStore {
   Result<std::optional<std::string>> base_digest() override;
   Result<std::optional<ImageDifferences>> compare_with_base(const std::vector<std::string>& listed) override;
   Result<std::unique_ptr<TrainView>> open() override;
+  std::optional<OpenedImage> opened() const override;
   Result<std::unique_ptr<StagedTrain>> stage() override;
   Result<void> release(VerifiedTrain train, const JournalCompletion& completion) override;
   Result<void> commit(SealedTrain train, const JournalCompletion& completion) override;
