@@ -131,7 +131,7 @@ Result<bool> LayoutStore::discard(LiesThere what, const JournalCompletion& compl
     TRY_DO(remove_made_images(completion));
     return false;
   }
-  TRY_DO(opened_is_plain());
+  if (kin == PlainImages::Kin::plain || !is_sealed_by_us(*opened_)) TRY_DO(opened_is_plain());
   TRY(const auto empty, stage());
   TRY_DO(empty->add_part(Part::train));
   TRY_DO(empty->add_part(Part::results));

@@ -1,6 +1,7 @@
 #include "store/images/transport_store.h"
 
 #include "base/text.h"
+#include "image/derived_image.h"
 #include "image/layout/layout_writer.h"
 #include "image/scratch_file.h"
 #include "store/images/layout_store.h"
@@ -179,7 +180,8 @@ Result<bool> TransportStore::discard(LiesThere what, const JournalCompletion& co
       kin == PlainImages::Kin::plain || (kin == PlainImages::Kin::unknown && what == LiesThere::the_train);
   Image now = *opened_;
   if (is_released) {
-    TRY_DO(opened_is_plain());
+    // A discard that was killed may have emptied it already.
+    if (kin == PlainImages::Kin::plain || !is_sealed_by_us(*opened_)) TRY_DO(opened_is_plain());
     TRY(now, put_empty());
   }
   TRY_DO(remove_plaintext(now));
