@@ -1,6 +1,7 @@
 #include "engine/plain_search.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -15,16 +16,20 @@ namespace {
 /// How much of an id people are shown, by engines, too; podman takes no shortened id with `sha256:`.
 constexpr std::size_t kShownIdBytes = 12;
 
-/// Seconds since 1970, of what begins like RFC 3339 in UTC; 0 for anything else.
-std::int64_t seconds_of(const std::string& time) {
-  int year = 0;
-  unsigned month = 0, day = 0, hour = 0, minute = 0, second = 0;
-  if (std::sscanf(time.c_str(), "%4d-%2u-%2uT%2u:%2u:%2u", &year, &month, &day, &hour, &minute, &second) != 6)
-    return 0;
+/// Seconds since 1970 as what RFC 3339 begins with, which sorts by time.
+std::string time_text(std::int64_t seconds) {
+  constexpr std::int64_t kLast = 253402300799;  // of the year 9999
   using namespace std::chrono;
-  const sys_days date = std::chrono::year(year) / std::chrono::month(month) / std::chrono::day(day);
-  return duration_cast<std::chrono::seconds>(date.time_since_epoch()).count() +
-         (static_cast<std::int64_t>(hour) * 60 + minute) * 60 + second;
+  const sys_seconds time{std::chrono::seconds(std::clamp(seconds, std::int64_t{0}, kLast))};
+  const auto day = floor<days>(time);
+  const year_month_day date(day);
+  const hh_mm_ss clock(time - day);
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d", static_cast<int>(date.year()),
+                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+                static_cast<int>(clock.seconds().count()));
+  return text.data();
 }
 
 std::string bare(const std::string& id) { return id.starts_with("sha256:") ? id.substr(7) : id; }
@@ -33,7 +38,7 @@ std::string shown(const std::string& id) { return bare(id).substr(0, kShownIdByt
 class Search {
  public:
   Search(const Engine& engine, const PlainTraces& traces, const std::optional<EngineImage>& base)
-      : engine_(engine), traces_(traces), base_(base), since_(seconds_of(traces.since)) {}
+      : engine_(engine), traces_(traces), base_(base), since_(traces.since.substr(0, time_text(0).size())) {}
 
   Result<std::vector<std::string>> remove() && {
     TRY(const auto entries, engine_.images());
@@ -65,10 +70,12 @@ class Search {
         image.diff_ids, [&](const Digest256& diff_id) { return traces_.diff_ids.contains(diff_id.hex()); });
   }
 
+  bool is_since(const EngineEntry& entry) const { return time_text(entry.created) >= since_; }
+
   /// What somebody commits has the time of that; what we make has the time of its base.
   bool may_be_of_a_run(const EngineImage& image, const EngineEntry& entry,
                        const std::vector<EngineEntry>& all) const {
-    if (!base_ || entry.created < since_ || image.diff_ids.size() <= base_->diff_ids.size()) return false;
+    if (!base_ || !is_since(entry) || image.diff_ids.size() <= base_->diff_ids.size()) return false;
     if (image.config_digest && traces_.sound.contains(image.config_digest->hex())) return false;
     const auto base_entry = std::ranges::find(all, base_->id, &EngineEntry::id);
     if (base_entry != all.end() && base_entry->created == entry.created) return false;
@@ -112,8 +119,7 @@ class Search {
     for (const EngineEntry& container : containers) {
       const bool is_of_plain = std::ranges::any_of(
           plain_, [&](const EngineImage& image) { return bare(image.id) == bare(container.image); });
-      const bool is_of_base =
-          base_ && bare(base_->id) == bare(container.image) && container.created >= since_;
+      const bool is_of_base = base_ && bare(base_->id) == bare(container.image) && is_since(container);
       if (!is_of_plain && !is_of_base) continue;
       left_.push_back(text("the container ", shown(container.id),
                            is_of_plain ? " was made from an image with plaintext"
@@ -126,7 +132,7 @@ class Search {
   const Engine& engine_;
   const PlainTraces& traces_;
   const std::optional<EngineImage>& base_;
-  std::int64_t since_;
+  std::string since_;
   std::vector<EngineImage> plain_;
   std::vector<std::string> left_;
 };

@@ -57,8 +57,8 @@ class ImageTransport {
   /// Whether an image with plaintext may lie here while the train runs in place: not where others fetch from.
   virtual bool may_hold_plaintext() const { return true; }
   /// After a `deliver` of `plain` that has failed: makes the image that `fetch` found under `tag` the image
-  /// `tag` again, and removes `plain`. Success only if both were seen. Where a place is replaced as a whole,
-  /// nothing has happened to it.
+  /// `tag` again, and removes `plain`. Success only if both were seen. For places that may hold plaintext;
+  /// the others have nothing to do.
   virtual Result<void> take_back(const Image& plain, const std::string& tag) {
     static_cast<void>(plain);
     static_cast<void>(tag);

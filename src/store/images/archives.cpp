@@ -37,6 +37,13 @@ class Archive : public ImageTransport {
  public:
   const std::string& place() const override { return place_; }
   Result<std::vector<std::string>> remove_plaintext(const PlainTraces& traces) override;
+  /// The archive is the old one, unless the new one is in place and only that could not be concluded.
+  Result<void> take_back(const Image& plain, const std::string& tag) override {
+    TRY(const auto archive, tar());
+    const auto config = config_in(archive, tag);
+    if (!config || *config != plain.config.digest) return {};
+    return fail(ErrorCode::store_failed, text(place_, " holds the decrypted train"));
+  }
   Result<bool> names_another(const std::string& tag, const Image& image) override {
     TRY(const auto old, old_tar());
     const auto config = old ? config_in(*old, tag) : fail(Error{});
