@@ -37,6 +37,19 @@ TEST_CASE_METHOD(StateFixture, "layers with plaintext are kept by place, and the
   CHECK(value(layers.diff_ids()).size() == 4);
 }
 
+TEST_CASE_METHOD(StateFixture, "lines of before images were compared with what they replaced are read") {
+  const PlainLayers layers(state);
+  value(layers.add(plain_image("a", '1')));
+  std::string content = content_of(layers_file(state));
+  const std::string member = text(",\"replaced\":\"", std::string(64, 'e'), '"');
+  REQUIRE(content.find(member) != std::string::npos);
+  write_file(layers_file(state), content.erase(content.find(member), member.size()));
+  const auto open = value(layers.open_at("a"));
+  REQUIRE(open.size() == 1);
+  CHECK(open[0].replaced.empty());
+  CHECK(open[0].time == "now");
+}
+
 TEST_CASE_METHOD(StateFixture, "a torn line of layers.jsonl is dropped and written over") {
   const PlainLayers layers(state);
   value(layers.add(plain_image("a", '1')));
