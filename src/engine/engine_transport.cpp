@@ -52,7 +52,9 @@ bool is_same(const EngineImage& theirs, const Image& image) {
          std::ranges::equal(theirs.diff_ids, image.layers, {}, {}, &ImageLayer::diff_id);
 }
 
-std::string id_of(const Digest256& digest) { return "sha256:" + digest.hex(); }
+constexpr std::string_view kIdPrefix = "sha256:";
+
+std::string id_of(const Digest256& digest) { return text(kIdPrefix, digest.hex()); }
 
 class EngineTransport final : public ImageTransport {
  public:
@@ -64,8 +66,9 @@ class EngineTransport final : public ImageTransport {
   const std::string& place() const override { return place_; }
   std::string_view form() const override { return "docker-daemon"; }
   Result<void> fetch(const std::string& tag, const std::filesystem::path& layout) override;
-  Result<void> deliver(const std::filesystem::path& layout, const Image& image,
-                       const std::string& tag) override;
+  Result<std::optional<Digest256>> named(const std::string& tag) override;
+  Result<Arrival> deliver(const std::filesystem::path& layout, const Image& image, const std::string& tag,
+                          const OnNaming& on_naming) override;
   std::string fixed_name(const std::string& tag, const Image& image) const override {
     static_cast<void>(image);
     const auto found = fetched_.find(tag);
@@ -161,8 +164,16 @@ Result<std::string> give(const Engine& engine, const std::filesystem::path& fold
               kLookAtItsLog);
 }
 
-Result<void> EngineTransport::deliver(const std::filesystem::path& layout, const Image& image,
-                                      const std::string& tag) {
+Result<std::optional<Digest256>> EngineTransport::named(const std::string& tag) {
+  TRY(const Engine* engine, this->engine());
+  TRY(const auto found, engine->find(name(tag)));
+  if (!found) return std::nullopt;
+  TRY(const Digest256 id, Digest256::parse_hex(found->id.substr(kIdPrefix.size())));
+  return id;
+}
+
+Result<Arrival> EngineTransport::deliver(const std::filesystem::path& layout, const Image& image,
+                                         const std::string& tag, const OnNaming& /*on_naming*/) {
   TRY(const Engine* engine, this->engine());
   TRY(const auto old_base, engine->find(name(kBaseTag)));
   TRY(const Layout ours, Layout::open(layout));
@@ -174,7 +185,7 @@ Result<void> EngineTransport::deliver(const std::filesystem::path& layout, const
   TRY(const std::string id, give(*engine, layout, image));
   TRY_DO(engine->tag(id, repository_, tag));
   TRY(const auto named, engine->find(name(tag)));
-  if (named && named->id == id) return {};
+  if (named && named->id == id) return Arrival::seen;
   return fail(ErrorCode::engine_failed, text("the container engine has not named the image ", name(tag)),
               kLookAtItsLog);
 }

@@ -1,5 +1,6 @@
 #include "protocol/inspect.h"
 
+#include "protocol/steps/plain_digests.h"
 #include "train/order.h"
 
 namespace trainseal {
@@ -49,6 +50,7 @@ Result<Inspection> inspect(Station& station, TrainView& train) {
   for (const Inspection::File& file : view.immutable_files) view.has_query |= file.name == kQueryName;
   TRY(const auto statements, train.statements());
   view.has_statements = statements.has_value();
+  TRY(view.is_plain, immutable_files_are_plain(parsed.config, train));
   if (config.result_hash) view.result_hash = config.result_hash->text();
   return view;
 }

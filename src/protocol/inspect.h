@@ -32,6 +32,7 @@ struct Inspection {
   std::vector<File> immutable_files, results;
   bool has_query = false;
   bool has_statements = false;
+  bool is_plain = false;  ///< the immutable files lie there in plaintext
   std::optional<std::string> result_hash;
 };
 

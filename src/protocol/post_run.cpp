@@ -6,10 +6,11 @@
 #include "base/text.h"
 #include "protocol/checks/master_check.h"
 #include "protocol/checks/public_checks.h"
-#include "protocol/steps/plain_digests.h"
+#include "protocol/finish.h"
 #include "protocol/steps/sealer.h"
 #include "protocol/steps/step.h"
 #include "protocol/steps/summary.h"
+#include "protocol/steps/waiting.h"
 #include "state/ledger/replay.h"
 #include "state/records.h"
 #include "train/route.h"
@@ -20,12 +21,12 @@ namespace {
 
 /// What is to be sealed: the train as pre-run has checked it, and where its plaintext is.
 struct Run {
+  Record record;  ///< of the pre-run, or what it would have been
   TrainConfig config;
   std::size_t stop;
   std::optional<Bytes> statements;
-  std::optional<std::string> out;          ///< the folder with the results; none: in place
-  bool train_is_encrypted;                 ///< `pht_train` in TRAIN is as it came
-  std::optional<std::string> base_digest;  ///< of the image that it came on
+  std::optional<std::string> out;  ///< the folder with the results; none: in place
+  bool train_is_encrypted;         ///< `pht_train` in TRAIN is as it came
 };
 
 Result<TrainConfig> parse_recorded(Station& station, const Record& record) {
@@ -76,8 +77,8 @@ Result<Run> run_of_record(Station& station, const Record& record, const PostRunR
     statements.emplace(bytes.begin(), bytes.end());
   }
   step.succeeded();
-  return Run{std::move(config),      record.stop,       std::move(statements), std::move(out),
-             record.out.has_value(), record.base_digest};
+  return Run{record,         std::move(config),     record.stop, std::move(statements),
+             std::move(out), record.out.has_value()};
 }
 
 Result<Run> run_without_record(Station& station, const PostRunRequest& request, TrainView& train) {
@@ -87,73 +88,18 @@ Result<Run> run_without_record(Station& station, const PostRunRequest& request, 
   station.observer.warning("there is no record of the pre-run: what could be checked now was checked again");
   std::optional<std::string> out;
   if (request.results) out = request.results->string();
-  return Run{std::move(checked.config), checked.completed,     std::move(checked.statements), out,
-             out.has_value(),           std::move(base_digest)};
-}
-
-/// What the train is sealed on must be what it came on: anybody can move a tag.
-Result<void> check_base(const Run& run, TrainStore& target) {
-  TRY(const auto base, target.base_digest());
-  if (!base || !run.base_digest || *base == *run.base_digest) return {};
-  return fail(ErrorCode::base_mismatch,
-              text("the base image of ", target.place(),
-                   " is not the one of the pre-run: its config is sha256:", *base,
-                   ", and was sha256:", *run.base_digest),
-              "Nothing was signed. Fetch the base that the train came with again.");
-}
-
-std::unexpected<Error> no_record(const std::string& place) {
-  return fail(ErrorCode::no_record, text("nothing is recorded as released at ", place),
-              "Run pre-run first, with the same train name, --station and state folder. If the state folder "
-              "was lost, "
-              "--without-record repeats every check that the config allows.");
+  TRY(const Identifier id, station_id(station));
+  Record record = record_of(id, request.store.place(), checked, station.state.clock().timestamp());
+  record.base_digest = std::move(base_digest);
+  record.out = out;
+  return Run{
+      std::move(record), std::move(checked.config), checked.completed, std::move(checked.statements), out,
+      out.has_value()};
 }
 
 Result<ResultsPlan> plan_of(Station& station, TrainView& results) {
   TRY(auto entries, results.entries(Part::results));
   return plan_results(std::move(entries), station.rules.symlinks);
-}
-
-/// Results that are still there must be the ones that were sealed: nobody shall take others for sent on.
-Result<void> check_same_results(Station& station, const PostRunRequest& request, const TrainConfig& config,
-                                const std::string& committed) {
-  std::error_code ignored;
-  if (!request.results || !std::filesystem::exists(*request.results, ignored)) return {};
-  TRY(const auto view, open_out_folder(*request.results));
-  TRY(const ResultsPlan plan, plan_of(station, *view));
-  TRY(const Digest512 digest, results_digest(config->session_id.bytes(), plan, *view));
-  if (digest.hex() == committed) return {};
-  return fail(ErrorCode::already_signed,
-              text("other results of train ", quoted(config->id), " are sealed already; those in ",
-                   request.results->string(), " are not"),
-              "Send on the train that was sealed. If these results are the right ones, fetch the train as it "
-              "came, run pre-run and "
-              "post-run again, and give --sign-again REASON.");
-}
-
-/// The report of a run that an earlier call has sealed, if the sealed train lies in `target`.
-Result<PostRunReport> find_sealed(Station& station, const PostRunRequest& request, TrainStore& target) {
-  const std::unexpected<Error> nothing = no_record(request.store.place());
-  const auto train = target.open();
-  if (!train || !station.id) return nothing;
-  const auto bytes = (*train)->config(station.rules.config.max_bytes);
-  if (!bytes) return nothing;
-  const auto parsed = TrainConfig::parse(*bytes, station.rules.config);
-  if (!parsed) return nothing;
-  const TrainConfig& config = parsed->config;
-  const auto stop = find_stop(config, *station.id);
-  const auto completed = completed_stops(config);
-  if (!stop || !completed || *completed != *stop + 1) return nothing;
-  TRY(const auto committed, ReplayLedger(station.state).committed(replay_key(config, *station.id, *stop)));
-  const std::string sealed_hash = encode_hex(config->result_hash->bytes());
-  if (!committed || committed->result_hash != sealed_hash) return nothing;
-  TRY_DO(check_same_results(station, request, config, sealed_hash));
-  PostRunReport report{};
-  report.train = summarize(config, *stop);
-  report.sealed = target.place();
-  report.result_hash = sealed_hash;
-  report.already_sealed = true;
-  return report;
 }
 
 /// Unwraps the key under which `pht_train` came, if it still lies there encrypted.
@@ -249,41 +195,21 @@ Result<TrainConfig> sealed_config(Station& station, const Run& run, const TrainS
   return TrainConfig::make(std::move(fields), station.rules.config);
 }
 
-Result<void> wipe(Station& station, const std::optional<std::string>& out, bool asked,
-                  PostRunReport& report) {
-  std::error_code ignored;
-  if (!out || !std::filesystem::exists(*out, ignored)) return {};
-  if (!asked) {
-    station.observer.warning(
-        text("the plaintext is still in ", *out, ": remove it, or give --wipe next time"));
-    return {};
+/// What the state is to know once the train is sealed. Where plaintext in place stays, at least until the
+/// sealed train has arrived, the record stays, too.
+JournalCompletion completion_of(Station& station, const PostRunRequest& request, const Run& run,
+                                const ReplayKey& turn, const std::string& result_hash) {
+  JournalCompletion completion;
+  completion.committed = {turn, result_hash};
+  TrainStore& target = target_of(request);
+  const bool replaces_plaintext = target.place() == request.store.place() && !target.is_sent_to();
+  if (run.record.out || replaces_plaintext) {
+    completion.remove_record = {run.record.station, run.record.place};
+  } else {
+    completion.put_record = run.record;
+    completion.put_record->sealed = station.state.clock().timestamp();
   }
-  Step step(station.observer, "wipe");
-  if (auto removed = remove_out_folder(station.state, *out, {}); !removed) {
-    Error error = std::move(removed).error();
-    error.what = text("train ", quoted(report.train.id), " is signed and sealed in ", report.sealed,
-                      ", but its plaintext is not deleted: ", error.what);
-    return fail(std::move(error));
-  }
-  report.wiped = true;
-  step.succeeded();
-  return {};
-}
-
-/// An earlier call has sealed the train and was stopped before it could say so.
-Result<PostRunReport> finish_earlier(Station& station, const PostRunRequest& request) {
-  TrainStore& target = request.to != nullptr ? *request.to : request.store;
-  TRY(const bool delivered, target.deliver_kept());
-  TRY(auto report, find_sealed(station, request, target));
-  station.observer.warning(
-      delivered ? "the train was sealed by an earlier call and delivered only now; nothing was signed anew"
-                : "the train was sealed by an earlier call; nothing was signed now");
-  TRY_DO(target.remove_left_plaintext());
-  for (const std::string& sentence : target.left_plaintext()) station.observer.warning(sentence);
-  std::optional<std::string> out;
-  if (request.results) out = request.results->string();
-  TRY_DO(wipe(station, out, request.wipe, report));
-  return report;
+  return completion;
 }
 
 /// Everything from the checked run to the sealed train in its place.
@@ -294,8 +220,8 @@ Result<PostRunReport> seal(Station& station, const PostRunRequest& request, cons
   if (run.out) {
     TRY(out, open_out_folder(*run.out));
   }
-  TrainStore& target = request.to != nullptr ? *request.to : request.store;
-  TRY_DO(check_base(run, target));
+  TrainStore& target = target_of(request);
+  TRY(const auto base, check_base(run.record.base_digest, target));
   const ReplayKey turn = replay_key(run.config, id, run.stop);
   TRY(TokenKey * key, station.keys.key_for(run.config->route[run.stop].rsa_public_key.key()));
   TRY(auto staged, target.stage());
@@ -315,24 +241,27 @@ Result<PostRunReport> seal(Station& station, const PostRunRequest& request, cons
   TRY(SealedTrain sealed, std::move(sealer).finish(config, run.statements));
 
   Step committing(station.observer, "commit");
-  JournalCompletion completion;
-  completion.remove_record = {id.text(), request.store.place()};
-  completion.committed = {turn, report.result_hash};
-  if (!run.out) TRY_DO(request.store.opened_is_plain());
-  TRY_DO(target.commit(std::move(sealed), completion));
-  if (!run.out && target.place() != request.store.place()) {
-    station.observer.warning(
-        text("the plaintext of the run is still in ", request.store.place(), ": remove it there"));
-  }
-  for (const std::string& sentence : target.left_plaintext()) station.observer.warning(sentence);
+  if (!run.record.out) TRY_DO(request.store.opened_is_plain());
+  const KeptOrigin origin{id.text(), request.store.place(), config->id, config.written(), base, run.out};
+  auto committed = target.commit(std::move(sealed),
+                                 completion_of(station, request, run, turn, report.result_hash), origin);
+  if (!committed) return fail(name_plaintext(station, request, std::move(committed).error()));
   committing.succeeded();
 
   report.train = summarize(config, run.stop);
   report.sealed = target.place();
   if (run.train_is_encrypted) report.unwrap = key->unwrap_path();
   report.sign = key->sign_path();
-  TRY_DO(wipe(station, run.out, request.wipe, report));
+  TRY_DO(clean_up(station, request, run.out, report));
   return report;
+}
+
+/// A place has room for one train on its way there.
+Result<void> check_way_is_free(Station& station, const Identifier& id, const PostRunRequest& request) {
+  TRY(const auto kept, Outbox(station.state).find(target_of(request).place()));
+  const bool is_ours = kept && kept->origin && kept->origin->station == id.text() &&
+                       kept->origin->source == request.store.place();
+  return kept && kept->origin && !is_ours ? still_waits(*kept) : Result<void>();
 }
 
 }  // namespace
@@ -342,17 +271,18 @@ Result<PostRunReport> post_run(Station& station, const PostRunRequest& request) 
   TRY(const Identifier id, station_id(station));
   TRY(const StateLock lock, station.state.lock_train(place));
   std::optional<StateLock> target_lock;
-  if (request.to != nullptr && request.to->place() != place) {
-    TRY(target_lock, station.state.lock_train(request.to->place()));
+  if (target_of(request).place() != place) {
+    TRY(target_lock, station.state.lock_train(target_of(request).place()));
   }
-  TRY(const auto train, request.store.open());
+  TRY_DO(check_way_is_free(station, id, request));
+  TRY(const auto waiting, Outbox(station.state).find_from(id.text(), place));
+  if (waiting) return finish_waiting(station, request, *waiting);
   TRY(const auto record, Records(station.state).find(id.text(), place));
-  if (record) {
-    TRY(const Run run, run_of_record(station, *record, request, *train));
-    return seal(station, request, run, *train);
-  }
-  if (!request.without_record) return finish_earlier(station, request);
-  TRY(const Run run, run_without_record(station, request, *train));
+  const bool is_open = record && !record->sealed;
+  if (!is_open && !request.without_record) return finish_sealed(station, request, record);
+  TRY(const auto train, request.store.open());
+  TRY(const Run run, is_open ? run_of_record(station, *record, request, *train)
+                             : run_without_record(station, request, *train));
   return seal(station, request, run, *train);
 }
 

@@ -17,6 +17,7 @@ struct PostRunRequest {
   bool without_record = false;
   std::optional<std::string> sign_again_reason;  ///< policy has allowed it
   bool confirm_restored = false;
+  bool may_replace = false;  ///< a train that waits may take the place of an image that came there since
 };
 
 struct PostRunReport {

@@ -8,6 +8,7 @@
 #include "protocol/steps/plain_digests.h"
 #include "protocol/steps/step.h"
 #include "protocol/steps/summary.h"
+#include "protocol/steps/waiting.h"
 #include "state/ledger/replay.h"
 #include "state/records.h"
 
@@ -51,6 +52,16 @@ Result<std::optional<PreRunReport>> find_released(Station& station, const PreRun
   return report;
 }
 
+/// Where a run in place was sealed and sent elsewhere, its plaintext lies until somebody deletes it.
+Result<void> check_not_left(const Record& record, const TrainConfig& config, TrainView& train) {
+  TRY(const bool is_plain, immutable_files_are_plain(config, train));
+  if (!is_plain) return {};
+  return fail(ErrorCode::already_signed,
+              text("train ", quoted(record.train_id), " was sealed at ", *record.sealed,
+                   " and went elsewhere: what lies in ", record.place, " is the plaintext of its run"),
+              text("`trainseal discard ", record.place, "` deletes it; then fetch the train again."));
+}
+
 /// What an earlier pre-run of whatever train at this place has left.
 struct Earlier {
   std::optional<PreRunReport> released;  ///< this very train
@@ -64,9 +75,14 @@ Result<Earlier> find_earlier(Station& station, const PreRunRequest& request, Tra
   TRY(const Bytes bytes, train.config(station.rules.config.max_bytes));
   if (as_text(bytes) == record->config) {
     TRY(const auto parsed, TrainConfig::parse(bytes, station.rules.config));
+    if (record->sealed) {
+      TRY_DO(check_not_left(*record, parsed.config, train));
+      return Earlier();
+    }
     TRY(auto released, find_released(station, request, *record, parsed.config, train));
     return Earlier{std::move(released), {}};
   }
+  if (record->sealed) return Earlier();
   return Earlier{{},
                  text("train ", quoted(record->train_id), ", released here at ", record->time,
                       ", was never sealed; its record is replaced",
@@ -81,23 +97,6 @@ Result<void> warn_of_sealed(Station& station, const ReplayLedger& ledger, const 
                                 " has signed results for this train already, at ", committed->time,
                                 ": post-run will seal those again, and no others without --sign-again"));
   return {};
-}
-
-Record make_record(const Identifier& station, const std::string& place, const CheckedConfig& train,
-                   const PreRunRequest& request, std::string time) {
-  const ReplayKey key = replay_key(train.config, station, train.completed);
-  Record record;
-  record.station = station.text();
-  record.place = place;
-  record.train_id = train.config->id;
-  record.config = std::string(as_text(train.bytes));
-  record.hash = key.hash;
-  record.session_id = key.session_id;
-  record.stop = train.completed;
-  if (train.statements) record.statements = std::string(as_text(*train.statements));
-  if (request.out != nullptr) record.out = request.out->path().string();
-  record.time = std::move(time);
-  return record;
 }
 
 Result<TokenKey*> find_key(Station& station, const RouteStop& stop, std::size_t index) {
@@ -140,6 +139,7 @@ Result<SymmetricKey> unwrap(Station& station, TokenKey& key, const WrappedKey& w
 Result<PreRunReport> pre_run(Station& station, const PreRunRequest& request) {
   const std::string& place = request.store.place();
   TRY(const StateLock lock, station.state.lock_train(place));
+  TRY_DO(check_nothing_waits(station, place));
   TRY(const auto train, request.store.open());
   TRY(auto earlier, find_earlier(station, request, *train));
   if (earlier.released) return *std::move(earlier.released);
@@ -166,7 +166,8 @@ Result<PreRunReport> pre_run(Station& station, const PreRunRequest& request) {
   if (request.owner) TRY_DO(verified.staged().give_to(*request.owner));
   TRY_DO(ledger.see(session));
   JournalCompletion completion;
-  completion.put_record = make_record(id, place, checked, request, station.state.clock().timestamp());
+  completion.put_record = record_of(id, place, checked, station.state.clock().timestamp());
+  if (request.out != nullptr) completion.put_record->out = request.out->path().string();
   completion.put_record->base_digest = base_digest;
   TRY_DO(request.out != nullptr ? request.out->release(std::move(verified), completion)
                                 : request.store.release(std::move(verified), completion));

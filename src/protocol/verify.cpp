@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "protocol/checks/master_check.h"
 #include "protocol/checks/public_checks.h"
+#include "protocol/steps/plain_digests.h"
 #include "protocol/steps/step.h"
 #include "protocol/steps/summary.h"
 
@@ -72,6 +73,11 @@ Result<VerifyReport> verify(Station& station, TrainView& train, const std::vecto
   if (!is_image) warn_of_unchecked_masters(station);
   TRY(const CheckedConfig checked, check_publicly(station, train, Turn::anybodys, previous));
   VerifyReport report{summarize(checked.config, checked.completed), {}, {}};
+  TRY(const bool is_plain, immutable_files_are_plain(checked.config, train));
+  if (is_plain)
+    station.observer.warning(
+        "the train's files lie there in plaintext, as a run in place has them: whoever copies or pushes that "
+        "place before post-run copies plaintext");
   tell_checked(checked, previous.size(), report);
   tell_not_checked(checked, station.trust, previous.size(), report);
   if (is_image) TRY_DO(check_image(station, checked.config, master, report));

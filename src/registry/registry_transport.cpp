@@ -15,6 +15,8 @@
 #include "image/layout/layout.h"
 #include "image/layout/layout_writer.h"
 #include "image/limits.h"
+#include "image/scratch_file.h"
+#include "store/images/work_folder.h"
 
 namespace trainseal {
 namespace {
@@ -120,8 +122,9 @@ class RegistryTransport final : public ImageTransport {
   const std::string& place() const override { return place_; }
   std::string_view form() const override { return "docker"; }
   Result<void> fetch(const std::string& tag, const std::filesystem::path& layout) override;
-  Result<void> deliver(const std::filesystem::path& layout, const Image& image,
-                       const std::string& tag) override;
+  Result<std::optional<Digest256>> named(const std::string& tag) override;
+  Result<Arrival> deliver(const std::filesystem::path& layout, const Image& image, const std::string& tag,
+                          const OnNaming& on_naming) override;
   std::string fixed_name(const std::string&, const Image& image) const override {
     return text(repository_, "@sha256:", image.manifest.digest.hex());
   }
@@ -132,6 +135,13 @@ class RegistryTransport final : public ImageTransport {
   std::string repository_;
   std::string place_;
 };
+
+Result<std::optional<Digest256>> RegistryTransport::named(const std::string& tag) {
+  TRY(const WorkFolder work, WorkFolder::create(scratch_folder()));
+  TRY(const SkopeoFolder folder, SkopeoFolder::create(work.path()));
+  TRY(const auto manifest, Skopeo(settings_, repository_, folder.path()).find_manifest(tag));
+  return manifest ? std::optional(Digest256::of(*manifest)) : std::nullopt;
+}
 
 Result<void> RegistryTransport::fetch(const std::string& tag, const std::filesystem::path& layout) {
   TRY(const SkopeoFolder folder, SkopeoFolder::create(layout));
@@ -152,13 +162,8 @@ Result<void> check_arrived(const Skopeo& skopeo, const Image& image) {
               "The tag still is what it was before. Ask who runs the registry, then try again.");
 }
 
-Result<bool> is_tagged(const Skopeo& skopeo, const std::string& tag, const Image& image) {
-  TRY(const Bytes manifest, skopeo.manifest_of_tag(tag));
-  return manifest == image.manifest_json;
-}
-
-Result<void> RegistryTransport::deliver(const std::filesystem::path& layout, const Image& image,
-                                        const std::string& tag) {
+Result<Arrival> RegistryTransport::deliver(const std::filesystem::path& layout, const Image& image,
+                                           const std::string& tag, const OnNaming& on_naming) {
   if (tag == kBaseTag) {
     return fail(ErrorCode::denied, "the image \"base\" of a registry is never replaced",
                 "trains are pushed as latest, or as another tag of their own");
@@ -166,15 +171,24 @@ Result<void> RegistryTransport::deliver(const std::filesystem::path& layout, con
   TRY(const SkopeoFolder folder, SkopeoFolder::create(layout));
   const Skopeo skopeo(settings_, repository_, folder.path());
   // The push of a tag is what the central service acts on: once only, and when all else has been seen.
-  if (const auto there = is_tagged(skopeo, tag, image); there && *there) return check_arrived(skopeo, image);
+  const auto before = skopeo.find_manifest(tag);
+  if (before && *before == image.manifest_json) {
+    TRY_DO(check_arrived(skopeo, image));
+    return Arrival::seen;
+  }
   TRY_DO(name_in_layout(layout, tag, image.manifest));
   TRY_DO(skopeo.push(tag, skopeo.by_digest(image.manifest.digest)));
   TRY_DO(check_arrived(skopeo, image));
-  TRY_DO(skopeo.push(tag, skopeo.by_tag(tag)));
-  TRY(const bool tagged, is_tagged(skopeo, tag, image));
-  if (tagged) return {};
-  return fail(ErrorCode::registry_failed, text(skopeo.by_tag(tag), " is another image than was just sent"),
-              "somebody else may have pushed it at the same time. Look before you push again");
+  TRY_DO(on_naming(Naming::begins));
+  if (auto pushed = skopeo.push(tag, skopeo.by_tag(tag)); !pushed) {
+    TRY_DO(on_naming(Naming::refused));
+    return fail(std::move(pushed).error());
+  }
+  TRY(const auto now, skopeo.find_manifest(tag));
+  if (now == image.manifest_json) return Arrival::seen;
+  if (!now || !before || now != *before) return Arrival::moved_on;
+  return fail(ErrorCode::registry_failed, text(skopeo.by_tag(tag), " still is what it was before the push"),
+              "Ask who runs the registry, then try again");
 }
 
 }  // namespace

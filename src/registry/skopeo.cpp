@@ -36,6 +36,7 @@ struct Known {
   std::string_view words;  ///< in what skopeo says, any of them separated by |
   std::string_view hint;
 };
+constexpr std::string_view kNoSuchImage = "manifest unknown|name unknown|not found|NAME_UNKNOWN";
 constexpr std::array kKnown = {
     Known{
         "unauthorized|authentication required|denied|forbidden|incorrect username/password",
@@ -45,8 +46,7 @@ constexpr std::array kKnown = {
         "x509|tls:|HTTP response to HTTPS",
         "the registry's certificate has to be one that this machine trusts (update-ca-certificates). A test "
         "registry without TLS needs registry.tls_verify: false in the settings"},
-    Known{"manifest unknown|name unknown|not found|NAME_UNKNOWN",
-          "there is no such image in the registry: look at the name and the tag"},
+    Known{kNoSuchImage, "there is no such image in the registry: look at the name and the tag"},
     Known{"connection refused|no such host|no route|i/o timeout|network is unreachable",
           "the registry cannot be reached: look at its name, its port, and the network"},
     Known{"no space left|file too large|SIGXFSZ",
@@ -138,6 +138,14 @@ Result<Bytes> Skopeo::inspect(const std::string& reference, bool config) const {
 }
 
 Result<Bytes> Skopeo::manifest_of_tag(const std::string& tag) const { return inspect(by_tag(tag), false); }
+
+Result<std::optional<Bytes>> Skopeo::find_manifest(const std::string& tag) const {
+  auto found = manifest_of_tag(tag);
+  if (found) return *std::move(found);
+  if (found.error().code == ErrorCode::registry_failed && says_one_of(found.error().detail, kNoSuchImage))
+    return std::nullopt;
+  return fail(std::move(found).error());
+}
 
 Result<Bytes> Skopeo::manifest(const Digest256& digest) const {
   const std::string reference = by_digest(digest);

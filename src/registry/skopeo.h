@@ -30,6 +30,8 @@ class Skopeo {
 
   /// The manifest that the tag names now, or the index.
   Result<Bytes> manifest_of_tag(const std::string& tag) const;
+  /// The same; none if the registry has no such tag.
+  Result<std::optional<Bytes>> find_manifest(const std::string& tag) const;
   /// The manifest of that digest.
   Result<Bytes> manifest(const Digest256& digest) const;
   /// The config of the image of that manifest.

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/file.h"
@@ -13,6 +14,7 @@
 #include "state/key_trials.h"
 #include "state/ledger/ledger_file.h"
 #include "state/ledger/replay.h"
+#include "state/plain_folders.h"
 #include "state/records.h"
 #include "state/state_json.h"
 
@@ -23,6 +25,7 @@ namespace {
 constexpr std::uint64_t kMaxBackupBytes = 1U << 30U;
 constexpr std::string_view kLedgerName = "replay.jsonl";
 constexpr std::string_view kRecordsFolder = "records/";
+constexpr std::string_view kPlainFolders = "folders/";
 constexpr std::size_t kDigestHexDigits = 2 * Digest256::kBytes;
 
 /// One file of the state folder, by its name below it.
@@ -58,6 +61,7 @@ Result<void> check_readable(const StateFolder& state) {
   TRY_DO(KeyTrials(state).find(""));
   TRY_DO(FailedPins(state).contains("", ""));
   TRY_DO(PlainLayers(state).diff_ids());
+  TRY_DO(PlainFolders(state).there());
   return {};
 }
 
@@ -65,6 +69,8 @@ Result<std::vector<BackedUpFile>> read_files(const StateFolder& state, LedgerFil
   TRY_DO(check_readable(state));
   TRY_DO(ledger.read([](const ReplayLine&) {}));
   TRY(auto paths, files_in(state.path() / kRecordsFolder, ".json"));
+  TRY(auto folders, files_in(state.path() / kPlainFolders, ".json"));
+  std::ranges::move(folders, std::back_inserter(paths));
   for (const std::string_view name : {"replay.jsonl", "layers.jsonl", "keys.json", "failed-pins.json"})
     paths.push_back(state.path() / name);
 
@@ -94,8 +100,9 @@ StateJson to_json(const std::vector<BackedUpFile>& files, const std::string& tim
 bool is_backed_up_name(std::string_view name) {
   if (name == kLedgerName || name == "layers.jsonl" || name == "keys.json" || name == "failed-pins.json")
     return true;
-  if (!name.starts_with(kRecordsFolder) || !name.ends_with(".json")) return false;
-  name.remove_prefix(kRecordsFolder.size());
+  const std::string_view folder = name.starts_with(kRecordsFolder) ? kRecordsFolder : kPlainFolders;
+  if (!name.starts_with(folder) || !name.ends_with(".json")) return false;
+  name.remove_prefix(folder.size());
   name.remove_suffix(std::string_view(".json").size());
   return name.size() == kDigestHexDigits &&
          name.find_first_not_of("0123456789abcdef") == std::string_view::npos;

@@ -14,6 +14,7 @@
 #include "state/journal.h"
 #include "state/key_trials.h"
 #include "state/ledger/ledger_file.h"
+#include "state/plain_folders.h"
 #include "state/state_json.h"
 
 namespace trainseal {
@@ -101,8 +102,11 @@ Result<void> check_journal(const StateFolder& state, Findings& findings) {
 Result<void> check_outbox(const StateFolder& state, Findings& findings) {
   TRY(const auto kept, Outbox(state).all());
   for (const KeptTrain& train : kept) {
-    findings.push_back(text("the train that was sealed for ", quoted(train.place), " at ", train.time,
-                            " has not been seen there; post-run of that train sends it again"));
+    const std::string& from = train.origin ? train.origin->source : train.place;
+    findings.push_back(
+        text("the train ", train.origin ? quoted(train.origin->train_id) + ' ' : "", "that was sealed for ",
+             quoted(train.place), " at ", train.time, " has not been seen there; `trainseal post-run ", from,
+             "` sends it, also elsewhere with --to; `trainseal discard ", from, " --sealed` gives it up"));
   }
   return {};
 }
@@ -119,6 +123,7 @@ Result<std::vector<std::string>> check_state(const StateFolder& state) {
   add_failure(findings, check_journal(state, findings));
   add_failure(findings, check_outbox(state, findings));
   add_failure(findings, PlainLayers(state).diff_ids());
+  add_failure(findings, PlainFolders(state).there());
   return findings;
 }
 

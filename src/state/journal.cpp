@@ -14,6 +14,8 @@
 #include "base/hex.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "state/images/outbox.h"
+#include "state/plain_folders.h"
 #include "state/state_json.h"
 
 namespace trainseal {
@@ -57,6 +59,8 @@ StateJson to_json(const JournalCompletion& completion) {
     json["committed"] = {{"key", to_json(committed->key)},
                          {"result_hash", json_text(committed->result_hash)}};
   }
+  json["drop_kept"] = json_text(completion.drop_kept);
+  json["forget_folder"] = json_text(completion.forget_folder);
   return json;
 }
 
@@ -93,6 +97,9 @@ bool read_committed(const StateJson& json, JournalCompletion::Committed& committ
 }
 
 bool read_completion(const StateJson& json, JournalCompletion& completion) {
+  if (!read_member(json, "drop_kept", completion.drop_kept) ||
+      !read_member(json, "forget_folder", completion.forget_folder))
+    return false;
   if (const auto put = json.find("put_record"); put != json.end()) {
     completion.put_record = record_from_json(*put);
     if (!completion.put_record) return false;
@@ -211,8 +218,13 @@ Result<void> JournalEntry::complete(const StateFolder& state) const {
   if (const auto& committed = completion.committed) {
     TRY_DO(ReplayLedger(state).commit(committed->key, committed->result_hash));
   }
-  if (completion.put_record) TRY_DO(Records(state).put(*completion.put_record));
+  if (completion.put_record) {
+    TRY_DO(PlainFolders(state).put(*completion.put_record));
+    TRY_DO(Records(state).put(*completion.put_record));
+  }
   if (const auto& key = completion.remove_record) TRY_DO(Records(state).remove(key->station, key->place));
+  if (completion.forget_folder) TRY_DO(PlainFolders(state).remove(*completion.forget_folder));
+  if (completion.drop_kept) TRY_DO(Outbox(state).drop(*completion.drop_kept));
   return {};
 }
 

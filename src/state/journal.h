@@ -37,6 +37,8 @@ struct JournalCompletion {
     std::string result_hash;
   };
   std::optional<Committed> committed;
+  std::optional<std::string> drop_kept;      ///< for this place nothing is kept in the outbox any more
+  std::optional<std::string> forget_folder;  ///< this folder of `--out` is gone
 };
 
 /// A change under way (CONTRACT "Safety that every command keeps"): first only a staging folder that is to be

@@ -35,7 +35,8 @@ StateJson record_to_json(const Record& record) {
           {"statements", json_text(record.statements)},
           {"base_digest", json_text(record.base_digest)},
           {"out", json_text(record.out)},
-          {"time", json_text(record.time)}};
+          {"time", json_text(record.time)},
+          {"sealed", json_text(record.sealed)}};
 }
 
 std::optional<Record> record_from_json(const StateJson& json) {
@@ -46,7 +47,7 @@ std::optional<Record> record_from_json(const StateJson& json) {
       read_member(json, "hash", record.hash) && read_member(json, "session_id", record.session_id) &&
       read_member(json, "stop", record.stop) && read_member(json, "statements", record.statements) &&
       read_member(json, "base_digest", record.base_digest) && read_member(json, "out", record.out) &&
-      read_member(json, "time", record.time);
+      read_member(json, "time", record.time) && read_member(json, "sealed", record.sealed);
   if (!complete) return std::nullopt;
   return record;
 }

@@ -23,6 +23,7 @@ struct Record {
   std::optional<std::string> base_digest;  ///< the base image's config digest
   std::optional<std::string> out;          ///< the folder of `--out`; none: released in place
   std::string time;                        ///< RFC 3339
+  std::optional<std::string> sealed;       ///< when, RFC 3339, where plaintext lies in place all the same
 };
 
 /// `records/`, one JSON file for each (station, place).

@@ -25,7 +25,7 @@ class StateFolder {
  public:
   static constexpr int kVersion = 1;
   /// The folders in it.
-  static constexpr std::array kSubfolders = {"records", "journal", "locks", "outbox"};
+  static constexpr std::array kSubfolders = {"records", "journal", "locks", "outbox", "folders"};
 
   /// Opens `path`, creating it with mode 0700 if it is missing. `state_failed` if it can't be written,
   /// belongs to somebody else or can be written by others; there is no fallback to another folder.

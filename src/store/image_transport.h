@@ -1,7 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -20,6 +22,15 @@ struct PlainTraces {
   std::set<std::string> diff_ids;  ///< of layers that do
   std::set<std::string> sound;     ///< configs of images that hold none: the train as it came, and sealed
 };
+/// What became of an image that was sent.
+enum class Arrival : std::uint8_t {
+  seen,      ///< it is what the name stands for
+  moved_on,  ///< it was taken, but the name stands for nothing or for another one: somebody has acted on it
+};
+/// Told where others may act on a name as soon as it is given: right before that, and if it was refused. A
+/// failure to begin stops it.
+enum class Naming : std::uint8_t { begins, refused };
+using OnNaming = std::function<Result<void>(Naming)>;
 
 /// A place that holds images but cannot be worked in: an archive, an engine, a registry. Images come from it
 /// and go to it by way of an OCI layout in a private folder of ours, which is there already and may hold
@@ -35,11 +46,14 @@ class ImageTransport {
   /// held against their digests afterwards. `store_failed`, `engine_failed` or `registry_failed`, also where
   /// there is no such image.
   virtual Result<void> fetch(const std::string& tag, const std::filesystem::path& layout) = 0;
+  /// What the name `tag` stands for here: the digest of an image's manifest or config; none where it stands
+  /// for nothing. Fetches no layers. Errors as `fetch`.
+  virtual Result<std::optional<Digest256>> named(const std::string& tag) = 0;
   /// Makes `image`, which lies in the layout in the folder `layout`, the image `tag` here, and sees that it
   /// has arrived: the same config digest and diff_ids. The layout may name a `base`, too, for places that
   /// have none yet; a registry is never sent one. Twice does no harm: a kept train is delivered again.
-  virtual Result<void> deliver(const std::filesystem::path& layout, const Image& image,
-                               const std::string& tag) = 0;
+  virtual Result<Arrival> deliver(const std::filesystem::path& layout, const Image& image,
+                                  const std::string& tag, const OnNaming& on_naming) = 0;
   /// What the image that `fetch` found under `tag` can be run or fetched by here, whatever the tag names by
   /// now: an id, or a name with a digest. "" where there is no such thing.
   virtual std::string fixed_name(const std::string& tag, const Image& image) const {

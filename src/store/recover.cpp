@@ -58,6 +58,11 @@ Result<std::string> recover_entry(const StateFolder& state, JournalEntry entry) 
 
 }  // namespace
 
+Result<void> note_in_state(const StateFolder& state, const JournalCompletion& completion) {
+  TRY(Staging nothing, Staging::create(state, Outbox(state).folder()));
+  return nothing.put_in_place({}, completion);
+}
+
 Result<std::vector<std::string>> recover(const StateFolder& state) {
   TRY_DO(state.sweep());
   TRY_DO(sweep_work_folders(Outbox(state).folder()));

@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "image/comparison/image_comparison.h"
+#include "state/images/outbox.h"
 #include "state/journal.h"
 #include "store/image_transport.h"
 #include "store/train_view.h"
@@ -55,12 +56,20 @@ class TrainStore {
   /// Puts decrypted files where the encrypted ones are (in place).
   virtual Result<void> release(VerifiedTrain train, const JournalCompletion& completion) = 0;
   /// Puts a sealed train in the place of what is there, or makes it where nothing is. Where it has to be sent
-  /// there, `completion` is applied once it is kept in the outbox: a failure after that can be repeated with
-  /// `deliver_kept`.
-  virtual Result<void> commit(SealedTrain train, const JournalCompletion& completion) = 0;
+  /// there, `completion` is applied once it is kept in the outbox, with `origin`: a failure after that can be
+  /// repeated with `deliver_kept`.
+  virtual Result<void> commit(SealedTrain train, const JournalCompletion& completion,
+                              const std::optional<KeptOrigin>& origin) = 0;
+  /// Whether a sealed train has to be sent here: it may be sealed and not have arrived.
+  virtual bool is_sent_to() const { return false; }
   /// Sends the sealed train that is kept for this place, because nobody has seen it there yet. False if there
-  /// is none.
-  virtual Result<bool> deliver_kept() { return false; }
+  /// is none. `not_confirmed` if another image has come there since, unless it may be replaced.
+  virtual Result<bool> deliver_kept(bool may_replace) {
+    static_cast<void>(may_replace);
+    return false;
+  }
+  /// What was seen in the place of a train that was sent and moved on at once; empty if it was seen itself.
+  virtual std::string moved_on() const { return {}; }
   /// Deletes the plaintext of a train that was released in place. True if what lies there was given up: both
   /// parts are empty now. False if it is not what was released, such as the train fetched once more: that
   /// stays as it is, and only what was made of the released one goes.
@@ -128,6 +137,9 @@ Result<std::unique_ptr<TrainView>> open_files_view(const std::filesystem::path& 
 /// nothing of it. A folder that is not there is success; one that holds something else is `store_failed`.
 Result<void> remove_out_folder(const StateFolder& state, const std::filesystem::path& path,
                                const JournalCompletion& completion);
+
+/// Applies what the state is to know, without a change of files; by the journal.
+Result<void> note_in_state(const StateFolder& state, const JournalCompletion& completion);
 
 /// What a killed command left behind is finished or swept (CONTRACT "Safety that every command keeps"); every
 /// command calls this first. Returns one sentence for each thing that was done.

@@ -116,5 +116,74 @@ class PostRuns(RerunTest):
         self.seal_elsewhere()
 
 
+class Plaintext(RerunTest):
+    """What says where plaintext lies, and deletes it."""
+
+    def open_here(self):
+        return [(train["state"], train["out"], train["command"]) for train in self.assert_done(self.station.run("state", "check")).report["open"]]
+
+    def seal(self, *options):
+        self.assert_done(self.pre_run("--out", self.out))
+        self.run_train(self.out)
+        return self.assert_done(self.post_run("--results", self.out, *options))
+
+    def test_a_wrong_folder_to_wipe(self):
+        self.seal()
+        wrong = self.folder.parent / "wrong"
+        outcome = self.assert_done(self.post_run("--results", wrong, "--wipe"))
+        self.assertIs(outcome.report["wiped"], False)
+        self.assertIn(f"deleted nothing: {wrong}", self.warnings(outcome))
+        self.assertIn(f"trainseal discard {self.out}", self.warnings(outcome))
+
+    def test_a_folder_outlives_its_record(self):
+        self.assertIn(f"trainseal discard {self.out}", self.warnings(self.seal()))
+        self.assertEqual(self.open_here(), [("plaintext", str(self.out), f"trainseal discard {self.out}")])
+        self.assertEqual(self.assert_done(self.station.run("discard", self.out)).report["removed"], str(self.out))
+        self.assertFalse(self.out.exists())
+        self.assertEqual(self.open_here(), [])
+        self.assert_refused(self.station.run("discard", self.out), "no_record")
+
+    def test_the_folders_of_two_runs(self):
+        other = self.folder.parent / "other"
+        self.seal("--to", self.folder.parent / "sealed")
+        self.assert_done(self.pre_run("--out", other))
+        self.assertEqual([state for state, _, _ in self.open_here()], ["released", "plaintext"])
+        outcome = self.assert_done(self.post_run("--results", self.out, "--wipe", "--to", self.folder.parent / "again"))
+        self.assertFalse(self.out.exists())
+        self.assertIn(f"trainseal discard {other}", self.warnings(outcome))
+        self.assert_done(self.station.run("discard", other))
+        self.assertFalse(other.exists())
+
+    def test_a_folder_that_is_out_of_reach(self):
+        self.seal()
+        away = self.out.rename(self.folder.parent / "away")
+        self.assertEqual(self.open_here(), [])
+        away.rename(self.out)
+        self.assertEqual([state for state, _, _ in self.open_here()], ["plaintext"])
+
+    def test_a_folder_is_known_after_a_restore(self):
+        self.seal()
+        backup = self.station.home / "backup"
+        self.assert_done(self.station.run("state", "export", backup))
+        scratch.remove(self.station.state)
+        self.assert_done(self.station.run("state", "import", backup))
+        self.assert_done(self.station.run("discard", self.out))
+        self.assertFalse(self.out.exists())
+
+    def test_what_is_open_is_shown(self):
+        self.assert_done(self.pre_run("--out", self.out))
+        command = f"trainseal post-run folder:{self.folder} --results {self.out} --wipe"
+        self.assertEqual(self.open_here(), [("released", str(self.out), command)])
+        checks = self.station.run("doctor").report["checks"]
+        self.assertIn(("train", f"`{command}`"), [(check["name"], check["hint"]) for check in checks])
+
+    def test_looking_at_plaintext(self):
+        for released in (False, True):
+            with self.subTest(released=released):
+                self.assertIs(self.assert_done(self.station.run("inspect", self.folder)).report["plaintext"], released)
+                self.assertEqual("in plaintext" in self.warnings(self.assert_done(self.station.run("verify", self.folder))), released)
+                self.assert_done(self.pre_run())
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -8,6 +8,7 @@
 #include "cli/access/survey.h"
 #include "cli/checkup/checkup.h"
 #include "cli/checkup/permissions.h"
+#include "cli/output/open_trains.h"
 #include "cli/output/passport_report.h"
 #include "cli/output/text_layout.h"
 #include "cli/output/token_report.h"
@@ -71,6 +72,8 @@ std::optional<StateFolder> check_state_folder(Checkup& checkup, const Context& c
   }
   checkup.well("state", configuration.state_dir.native());
   for (const auto& finding : *findings) checkup.note("state", finding, {});
+  if (const auto open = open_trains(*state); open)
+    for (const auto& train : *open) checkup.note("train", train.what, text('`', train.command, '`'));
   check_failed_pins(checkup, *state);
   return *std::move(state);
 }

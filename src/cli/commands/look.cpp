@@ -96,6 +96,7 @@ ordered_json inspection_json(const Inspection& train) {
           {"results", files_json(train.results)},
           {"query", train.has_query},
           {"statements", train.has_statements},
+          {"plaintext", train.is_plain},
           {"result_hash", train.result_hash ? ordered_json(*train.result_hash) : nullptr}};
 }
 
@@ -124,6 +125,7 @@ void describe_inspection(Report& report, const Inspection& train) {
       {"Files",
        text(files_text(train.immutable_files), train.has_query ? ", with a query" : ", without a query")},
       {"Results", train.results.empty() ? "none" : files_text(train.results)},
+      {"Plaintext", train.is_plain ? "yes: the train's files are not encrypted there" : "no"},
       {"Route", my_stop_text(train)},
   });
   std::vector<std::vector<std::string>> rows;

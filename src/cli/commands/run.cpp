@@ -9,6 +9,8 @@
 #include "protocol/discard.h"
 #include "protocol/post_run.h"
 #include "protocol/pre_run.h"
+#include "state/images/outbox.h"
+#include "state/plain_folders.h"
 #include "state/records.h"
 
 namespace trainseal::cli {
@@ -25,7 +27,12 @@ struct PreRunOptions {
 struct PostRunOptions {
   std::string train;
   std::optional<std::string> results, base, to, sign_again;
-  bool wipe = false, without_record = false, confirm_restored = false, rebase = false;
+  bool wipe = false, without_record = false, confirm_restored = false, rebase = false, replace = false;
+};
+
+struct DiscardOptions {
+  std::string name;
+  bool sealed = false;
 };
 
 /// A number of `text` as a whole; all ones mean "unchanged" to the kernel and are refused.
@@ -173,56 +180,87 @@ Result<void> allow_sign_again(const Configuration& configuration) {
               "policy.sign_again to true in the settings");
 }
 
-/// What the train is sealed on: the image that was named, else what it came on, wherever it goes.
-Result<std::optional<ImageRef>> base_of(Desk& desk, const PostRunOptions& options) {
+/// What the train is sealed on: the image that was named, else what it came on, wherever it goes. A sealed
+/// train that waits has that with it.
+Result<std::optional<ImageRef>> base_of(Desk& desk, const PostRunOptions& options,
+                                        const std::optional<KeptTrain>& waiting) {
   if (options.base) return find_base(desk.places(), options.base);
+  if (waiting) return ImageRef{Outbox(desk.state()).layout_of(waiting->place), nullptr, kBaseTag};
   TRY(auto train, find_image_ref(desk.places(), options.train));
   if (train) train->tag = kBaseTag;
   return train;
+}
+
+/// The sealed train that an earlier call could not send on.
+Result<std::optional<KeptTrain>> find_waiting(Desk& desk, const std::string& name) {
+  if (!desk.station().id) return std::nullopt;
+  TRY(const auto store, open_store(desk.places(), name));
+  return Outbox(desk.state()).find_from(desk.station().id->text(), store->place());
+}
+
+/// Where the train goes: a place that was named, else where it was to go at first, else (none) back.
+Result<std::unique_ptr<TrainStore>> open_target(Desk& desk, const PostRunOptions& options,
+                                                const std::optional<ImageRef>& base,
+                                                const std::optional<KeptTrain>& waiting) {
+  if (options.to) return open_store(desk.places(), *options.to, base);
+  if (waiting && waiting->place != waiting->origin->source)
+    return open_store(desk.places(), waiting->place, base);
+  return nullptr;
 }
 
 Result<Report> run_post_run(Context& context, const PostRunOptions& options) {
   TRY(const auto* configuration, context.configuration());
   if (options.sign_again) TRY_DO(allow_sign_again(*configuration));
   TRY(const auto desk, Desk::open(context, Desk::StateUse::recovers));
-  TRY(const auto base, base_of(*desk, options));
+  TRY(const auto waiting, find_waiting(*desk, options.train));
+  TRY(const auto base, base_of(*desk, options, waiting));
   TRY(const auto store, open_store(desk->places(), options.train, base));
-  std::unique_ptr<TrainStore> to;
-  if (options.to) {
-    TRY(to, open_store(desk->places(), *options.to, base));
-  }
+  TRY(const auto to, open_target(*desk, options, base, waiting));
   PostRunRequest request{*store,
                          to.get(),
                          std::nullopt,
                          options.wipe,
                          options.without_record,
                          options.sign_again,
-                         options.confirm_restored};
+                         options.confirm_restored,
+                         options.replace};
   if (options.results) request.results = real_path(*options.results);
   TRY(const auto done, post_run(desk->station(), request));
   return report_of(desk->station(), to ? *to : *store, done);
 }
 
 /// The folder of `--out` if the name is one, else the train of that name.
-Result<DiscardReport> discard_named(Desk& desk, const std::string& name) {
+Result<DiscardReport> discard_named(Desk& desk, const DiscardOptions& options) {
+  const std::string& name = options.name;
   const auto folder = real_path(name);
   TRY(const auto record, Records(desk.state()).find_by_out(folder.string()));
+  TRY(const auto known, PlainFolders(desk.state()).find(folder.string()));
   std::error_code none;
   const auto parsed = parse_train_name(name);
   const bool only_a_folder =
       (!parsed || parsed->form == TrainForm::engine) && std::filesystem::is_directory(folder, none);
-  if (record || only_a_folder) return discard_out(desk.station(), folder);
+  if (record || known || only_a_folder) return discard_out(desk.station(), folder);
   TRY(const auto store, open_store(desk.places(), name));
-  return discard(desk.station(), *store);
+  return discard(desk.station(), *store, options.sealed);
 }
 
-Result<Report> run_discard(Context& context, const std::string& name) {
+Result<Report> run_discard(Context& context, const DiscardOptions& options) {
   TRY(const auto desk, Desk::open(context, Desk::StateUse::recovers));
-  TRY(const auto done, discard_named(*desk, name));
+  TRY(const auto done, discard_named(*desk, options));
+  const auto or_null = [](const std::string& text) {
+    return text.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(text);
+  };
   Report report;
   report.fields["train"] = {{"id", done.train_id}};
-  report.fields["removed"] = done.removed;
+  report.fields["removed"] = or_null(done.removed);
   report.fields["in_place"] = done.in_place;
+  report.fields["dropped"] = or_null(done.dropped);
+  if (!done.dropped.empty()) {
+    report.line(text("The sealed train ", done.train_id, ", which waited for its way to ", done.dropped,
+                     ", is given up."));
+    report.line("Its results count as signed: others need --sign-again, and the same can be sealed again.");
+  }
+  if (done.removed.empty()) return report;
   report.line(text("The run of train ", done.train_id, " is given up: the plaintext in ", done.removed,
                    " is deleted, the record closed."));
   report.line(done.in_place
@@ -268,6 +306,8 @@ void add_post_run(CommandTable& table) {
       .add_option("--sign-again", options->sign_again,
                   "Sign other results than before; the settings must allow it")
       ->type_name("REASON");
+  command.add_flag("--replace", options->replace,
+                   "Let a sealed train that waited take the place of an image that came there since");
   command.add_flag("--confirm-restored", options->confirm_restored,
                    "After a restored backup: this stop was not signed before");
   command.add_flag("--rebase", options->rebase, "Accepted for today's scripts; changes nothing");
@@ -278,15 +318,17 @@ void add_post_run(CommandTable& table) {
 void add_run_commands(CommandTable& table) {
   add_pre_run(table);
   add_post_run(table);
-  const auto name = std::make_shared<std::string>();
+  const auto options = std::make_shared<DiscardOptions>();
   auto& command =
       table.add("discard",
                 "Give a released run up: delete its plaintext, close its record. A train that was "
                 "released in place goes with it",
-                [name](Context& context) { return run_discard(context, *name); });
-  command.add_option("NAME", *name, "The train as pre-run was given it, or the folder of --out")
+                [options](Context& context) { return run_discard(context, *options); });
+  command.add_option("NAME", options->name, "The train as pre-run was given it, or the folder of --out")
       ->type_name("TRAIN|DIR")
       ->required();
+  command.add_flag("--sealed", options->sealed,
+                   "Give up a sealed train, too, that waits for its way from or to there");
 }
 
 }  // namespace trainseal::cli

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "cli/access/desk.h"
 #include "cli/commands/command_table.h"
+#include "cli/output/open_trains.h"
 #include "cli/output/text_layout.h"
 #include "state/backup.h"
 #include "state/ledger/replay.h"
@@ -38,6 +39,18 @@ Result<Report> run_import(Context& context, const std::string& file) {
   return report;
 }
 
+Result<void> describe_open_trains(Report& report, const StateFolder& state) {
+  report.fields["open"] = ordered_json::array();
+  TRY(const auto open, open_trains(state));
+  if (!open.empty()) report.line("Plaintext lies here:");
+  for (const OpenTrain& train : open) {
+    report.fields["open"].push_back(train.fields);
+    report.line(text("- ", train.what));
+    report.line(text("  ", train.command));
+  }
+  return {};
+}
+
 /// Recovery is left to others here: what a killed command left behind is to be seen.
 Result<Report> run_check(Context& context) {
   TRY(const auto desk, Desk::open(context, Desk::StateUse::opens));
@@ -49,6 +62,7 @@ Result<Report> run_check(Context& context) {
   report.fields["findings"] = findings;
   for (const auto& finding : findings) report.line(text("- ", finding));
   if (findings.empty()) report.line(text("The state in ", desk->state().path().native(), " is sound."));
+  TRY_DO(describe_open_trains(report, desk->state()));
   const std::size_t notes = restored ? 1 : 0;  // that it comes from a backup is no fault
   if (findings.size() > notes)
     report.problem = Error{ErrorCode::state_failed,

@@ -5,6 +5,7 @@
 #include "protocol/steps/sealer.h"
 #include "protocol/steps/step.h"
 #include "protocol/steps/summary.h"
+#include "protocol/steps/waiting.h"
 #include "train/route.h"
 
 namespace trainseal {
@@ -38,6 +39,7 @@ Result<TrainConfig> sign(Station& station, TokenKey& key, const TrainConfig& pro
 Result<BuildReport> build(Station& station, const BuildRequest& request) {
   TRY(const TrainConfig proposal, read_proposal(station, request.proposal));
   TRY(const StateLock lock, station.state.lock_train(request.to.place()));
+  TRY_DO(check_nothing_waits(station, request.to.place()));
   TRY(const auto files, open_files_view(request.files));
   TRY(const ImmutablePlan plan, plan_files(proposal, *files));
   TRY(auto staged, request.to.stage());
@@ -51,7 +53,8 @@ Result<BuildReport> build(Station& station, const BuildRequest& request) {
   for (const std::string& warning : warnings) station.observer.warning(warning);
   TRY(SealedTrain sealed, std::move(sealer).finish(config, std::nullopt));
   Step step(station.observer, "commit");
-  TRY_DO(request.to.commit(std::move(sealed), {}));
+  TRY_DO(request.to.commit(std::move(sealed), {}, std::nullopt));
+  if (const auto moved = request.to.moved_on(); !moved.empty()) station.observer.warning(moved);
   step.succeeded();
   return BuildReport{summarize(config, 0), request.to.place()};
 }

@@ -122,4 +122,20 @@ Result<CheckedConfig> check_publicly(Station& station, TrainView& train, Turn tu
   return CheckedConfig{std::move(config), std::move(bytes), completed, std::move(statements)};
 }
 
+Record record_of(const Identifier& station, const std::string& place, const CheckedConfig& train,
+                 std::string time) {
+  const ReplayKey key = replay_key(train.config, station, train.completed);
+  Record record;
+  record.station = station.text();
+  record.place = place;
+  record.train_id = train.config->id;
+  record.config = std::string(as_text(train.bytes));
+  record.hash = key.hash;
+  record.session_id = key.session_id;
+  record.stop = train.completed;
+  if (train.statements) record.statements = std::string(as_text(*train.statements));
+  record.time = std::move(time);
+  return record;
+}
+
 }  // namespace trainseal

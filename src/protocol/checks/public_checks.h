@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "protocol/station.h"
+#include "state/records.h"
 #include "store/train_view.h"
 #include "train/config.h"
 
@@ -18,6 +19,10 @@ struct CheckedConfig {
   std::size_t completed;            ///< how many stops have run
   std::optional<Bytes> statements;  ///< carried along; not yet checked by this version
 };
+
+/// What is recorded of it once it is released; base image and folder come later.
+Record record_of(const Identifier& station, const std::string& place, const CheckedConfig& train,
+                 std::string time);
 
 /// Whose turn it must be.
 enum class Turn : std::uint8_t {

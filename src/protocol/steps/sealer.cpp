@@ -6,6 +6,7 @@
 #include "crypto/hash_thread.h"
 #include "protocol/steps/file_stream.h"
 #include "protocol/steps/step.h"
+#include "store/images/sealing.h"
 #include "train/route.h"
 
 namespace trainseal {
@@ -84,6 +85,26 @@ Result<TrainSealer::SealedResults> TrainSealer::seal_results(ByteView session_id
 Result<HexText> TrainSealer::wrap_for(const PublicKey& reader) const {
   TRY(const WrappedKey wrapped, reader.wrap(key_));
   return HexText::of(wrapped.bytes);
+}
+
+Result<SealedTrain> TrainSealer::copy(Observer& observer, TrainView& sealed,
+                                      std::unique_ptr<StagedTrain> staged) {
+  Step step(observer, "copy");
+  FileStream stream(nullptr, nullptr, [](std::uint64_t) {});
+  const auto copy_entry = [&](Part part, const TreeEntry& entry) -> Result<void> {
+    if (entry.kind == EntryKind::folder) return staged->add_folder(part, entry.name);
+    if (entry.kind == EntryKind::symlink) return staged->add_symlink(part, entry.name, entry.target);
+    TRY_DO(stage_file(sealed, part, entry, false, stream, nullptr, *staged));
+    return {};
+  };
+  for (const Part part : {Part::train, Part::results}) {
+    TRY_DO(staged->add_part(part));
+    TRY(const auto entries, sealed.entries(part));
+    for (const TreeEntry& entry : entries) TRY_DO(copy_entry(part, entry));
+  }
+  TRY_DO(stage_top_files(sealed, *staged));
+  step.succeeded(stream.bytes());
+  return SealedTrain(CommitPermit(), std::move(staged));
 }
 
 Result<SealedTrain> TrainSealer::finish(const TrainConfig& config,

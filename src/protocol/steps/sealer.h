@@ -40,6 +40,9 @@ class TrainSealer {
   /// The fresh key for its next reader, as the config holds it.
   Result<HexText> wrap_for(const PublicKey& reader) const;
 
+  /// Stages a train that was sealed before, as it is, for another place.
+  static Result<SealedTrain> copy(Observer& observer, TrainView& sealed, std::unique_ptr<StagedTrain> staged);
+
   /// Puts config, the creator's wrapped key and earlier statements beside the files. The config passes every
   /// public check that the next station makes, or there is no sealed train.
   Result<SealedTrain> finish(const TrainConfig& config, const std::optional<Bytes>& statements) &&;

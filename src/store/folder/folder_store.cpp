@@ -33,7 +33,8 @@ class FolderStore final : public TrainStore {
   Result<std::unique_ptr<TrainView>> open() override;
   Result<std::unique_ptr<StagedTrain>> stage() override;
   Result<void> release(VerifiedTrain train, const JournalCompletion& completion) override;
-  Result<void> commit(SealedTrain train, const JournalCompletion& completion) override;
+  Result<void> commit(SealedTrain train, const JournalCompletion& completion,
+                      const std::optional<KeptOrigin>& origin) override;
   Result<bool> discard(LiesThere what, const JournalCompletion& completion) override;
 
  private:
@@ -84,7 +85,8 @@ Result<void> FolderStore::replace_parts(StagedTrain& train, const JournalComplet
   return staging.put_in_place(std::move(moves), completion);
 }
 
-Result<void> FolderStore::commit(SealedTrain train, const JournalCompletion& completion) {
+Result<void> FolderStore::commit(SealedTrain train, const JournalCompletion& completion,
+                                 const std::optional<KeptOrigin>& /*origin*/) {
   auto& [staging, tree] = *train.staged().state_;
   if (staging.parent() != path_) return staging.put_as_new_folder(path_, 0755, completion);
   std::vector<JournalMove> moves;

@@ -92,7 +92,9 @@ Result<void> remove_out_folder(const StateFolder& state, const std::filesystem::
     TRY(JournalMove move, staging.moving_out(out));
     moves.push_back(std::move(move));
   }
-  return staging.put_in_place(std::move(moves), completion);
+  JournalCompletion removal = completion;
+  removal.forget_folder = out.string();
+  return staging.put_in_place(std::move(moves), removal);
 }
 
 }  // namespace trainseal

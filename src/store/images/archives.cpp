@@ -49,6 +49,12 @@ class Archive : public ImageTransport {
     const auto config = old ? config_in(*old, tag) : fail(Error{});
     return config && *config != image.config.digest;
   }
+  Result<std::optional<Digest256>> named(const std::string& tag) override {
+    TRY(const auto archive, old_tar());
+    if (!archive) return std::nullopt;
+    const auto config = config_in(*archive, tag);
+    return config ? std::optional(*config) : std::nullopt;
+  }
 
  protected:
   /// An image in the file, by its config: what is said of it, and where its config lies.
@@ -158,8 +164,8 @@ class OciArchive final : public Archive {
     TRY(const TarFile archive, tar());
     return unpack_oci_image(archive, tag, layout);
   }
-  Result<void> deliver(const std::filesystem::path& layout, const Image& image,
-                       const std::string& tag) override;
+  Result<Arrival> deliver(const std::filesystem::path& layout, const Image& image, const std::string& tag,
+                          const OnNaming& on_naming) override;
 
  private:
   Result<Digest256> config_in(const TarFile& archive, const std::string& tag) const override {
@@ -200,8 +206,8 @@ Result<Bytes> new_index(const std::optional<TarFile>& old, const Layout& layout,
   return name_in_index(index, kBaseTag, *base);
 }
 
-Result<void> OciArchive::deliver(const std::filesystem::path& layout, const Image& image,
-                                 const std::string& tag) {
+Result<Arrival> OciArchive::deliver(const std::filesystem::path& layout, const Image& image,
+                                    const std::string& tag, const OnNaming& /*on_naming*/) {
   TRY(const StateLock only, lock());
   TRY(const Layout ours, Layout::open(layout));
   TRY(const auto old, old_tar());
@@ -227,7 +233,8 @@ Result<void> OciArchive::deliver(const std::filesystem::path& layout, const Imag
     }
     return {};
   };
-  return replace(write, image, tag);
+  TRY_DO(replace(write, image, tag));
+  return Arrival::seen;
 }
 
 class DockerArchive final : public Archive {
@@ -242,8 +249,8 @@ class DockerArchive final : public Archive {
     TRY_DO(unpack_docker_image(archive, entry, layout, tag));
     return {};
   }
-  Result<void> deliver(const std::filesystem::path& layout, const Image& image,
-                       const std::string& tag) override;
+  Result<Arrival> deliver(const std::filesystem::path& layout, const Image& image, const std::string& tag,
+                          const OnNaming& on_naming) override;
 
  private:
   Result<DockerEntry> entry_in(const TarFile& archive, const std::string& tag) const {
@@ -289,8 +296,8 @@ Result<std::vector<NamedImage>> DockerArchive::others(const std::string& tag,
   return images;
 }
 
-Result<void> DockerArchive::deliver(const std::filesystem::path& layout, const Image& image,
-                                    const std::string& tag) {
+Result<Arrival> DockerArchive::deliver(const std::filesystem::path& layout, const Image& image,
+                                       const std::string& tag, const OnNaming& /*on_naming*/) {
   TRY(const StateLock only, lock());
   TRY(const Layout ours, Layout::open(layout));
   TRY(const WorkFolder folder, WorkFolder::create(scratch_folder()));
@@ -319,7 +326,8 @@ Result<void> DockerArchive::deliver(const std::filesystem::path& layout, const I
     }
     return {};
   };
-  return replace(write, image, tag);
+  TRY_DO(replace(write, image, tag));
+  return Arrival::seen;
 }
 
 /// NAME of NAME:TAG.

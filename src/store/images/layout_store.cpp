@@ -111,7 +111,8 @@ Result<std::unique_ptr<StagedTrain>> LayoutStore::stage() {
   return StagedTrain::create(*state_, layout_ ? path_ : path_.parent_path());
 }
 
-Result<void> LayoutStore::commit(SealedTrain train, const JournalCompletion& completion) {
+Result<void> LayoutStore::commit(SealedTrain train, const JournalCompletion& completion,
+                                 const std::optional<KeptOrigin>& /*origin*/) {
   const auto sealed = train.staged().state_->staging.content();
   return layout_ ? put(sealed, Content::encrypted, completion) : commit_new_layout(sealed, completion);
 }

@@ -33,7 +33,8 @@ class LayoutStore final : public TrainStore {
   std::optional<OpenedImage> opened() const override;
   Result<std::unique_ptr<StagedTrain>> stage() override;
   Result<void> release(VerifiedTrain train, const JournalCompletion& completion) override;
-  Result<void> commit(SealedTrain train, const JournalCompletion& completion) override;
+  Result<void> commit(SealedTrain train, const JournalCompletion& completion,
+                      const std::optional<KeptOrigin>& origin) override;
   Result<bool> discard(LiesThere what, const JournalCompletion& completion) override;
   Result<void> opened_is_plain() override;
   Result<bool> has_left_plaintext() override;

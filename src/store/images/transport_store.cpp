@@ -12,13 +12,37 @@
 namespace trainseal {
 namespace {
 
-/// The layout in a folder of the outbox.
-std::filesystem::path layout_in(const std::filesystem::path& kept) { return kept / "layout"; }
-
 Result<void> make_private_folder(const std::filesystem::path& path) {
   std::error_code error;
   if (std::filesystem::create_directory(path, error)) return {};
   return fail(system_error(ErrorCode::store_failed, "make the folder", path, error.value(), "mkdir"));
+}
+
+Result<void> tell_nobody(Naming) { return {}; }
+
+/// Whether a name that stands for `digest` stands for `image`: places know images by one or the other.
+bool is_of(const std::optional<Digest256>& digest, const Image& image) {
+  return digest == image.config.digest || digest == image.manifest.digest;
+}
+
+std::unexpected<Error> not_arrived(const std::string& place, Error error) {
+  error.what = text("the train is signed and sealed, but has not arrived at ", place, ": ", error.what);
+  error.hint = text(
+      "It is kept until it has: put that right and run the same post-run again, which signs nothing anew, or "
+      "send it elsewhere with --to. ",
+      error.hint);
+  return fail(std::move(error));
+}
+
+std::unexpected<Error> overtaken(const KeptTrain& kept) {
+  const std::string& from = kept.origin->source;
+  return fail(
+      ErrorCode::not_confirmed,
+      text("train ", quoted(kept.origin->train_id), " is signed and sealed, since ", kept.time, ", but ",
+           kept.place, " is another image by now than it was then"),
+      text("Look at that first: it may be newer. If the sealed train is to take its place, run the same "
+           "post-run with --replace; if not, `trainseal discard ",
+           from, " --sealed` gives the sealed train up, and --to sends it elsewhere."));
 }
 
 }  // namespace
@@ -83,6 +107,8 @@ Result<std::unique_ptr<StagedTrain>> TransportStore::stage() {
   TRY(const ImageAtHand* at_hand, base());
   TRY(const bool has_another_base, transport_->names_another(kBaseTag, at_hand->image()));
   if (has_another_base) return another_base(transport_->place(), at_hand->image());
+  // A place that cannot be asked may be asked again when the sealed train is sent there.
+  if (const auto named = transport_->named(tag_)) replaced_ = *named ? (*named)->hex() : std::string();
   return StagedTrain::create(*state_, outbox_.folder());
 }
 
@@ -98,24 +124,21 @@ Result<Image> TransportStore::lay_out(const std::filesystem::path& train,
   return image;
 }
 
-Result<void> TransportStore::commit(SealedTrain train, const JournalCompletion& completion) {
+Result<void> TransportStore::commit(SealedTrain train, const JournalCompletion& completion,
+                                    const std::optional<KeptOrigin>& origin) {
   TRY(Staging staging, Staging::create(*state_, outbox_.folder()));
   const auto kept = staging.content() / "kept";
   TRY_DO(make_private_folder(kept));
-  TRY_DO(make_private_folder(layout_in(kept)));
-  TRY(const Image image, lay_out(train.staged().state_->staging.content(), layout_in(kept)));
+  const auto layout = Outbox::layout_in(kept);
+  TRY_DO(make_private_folder(layout));
+  TRY(const Image image, lay_out(train.staged().state_->staging.content(), layout));
   TRY_DO(check_no_plaintext(*state_, image));
-  TRY_DO(Outbox::describe(kept, {place_, image.config.digest.hex(), state_->clock().timestamp()}));
+  TRY_DO(Outbox::describe(kept, {place_, image.config.digest.hex(), state_->clock().timestamp(), origin,
+                                 replaced_, std::nullopt}));
   TRY(JournalMove move, Staging::moving_in(kept, outbox_.folder_of(place_)));
   TRY_DO(staging.put_in_place({std::move(move)}, completion));
-  TRY_DO(deliver_kept());
+  TRY_DO(deliver_kept(false));
   return {};
-}
-
-/// Applies what the state is to know, without a change of files.
-Result<void> TransportStore::complete(const JournalCompletion& completion) {
-  TRY(Staging nothing, Staging::create(*state_, outbox_.folder()));
-  return nothing.put_in_place({}, completion);
 }
 
 /// Known first, then done: a kill in between leaves the train as it came, and a record that says more.
@@ -131,8 +154,8 @@ Result<void> TransportStore::release(VerifiedTrain train, const JournalCompletio
   TRY(const WorkFolder plain, WorkFolder::create(outbox_.folder()));
   TRY(const Image image, lay_out(train.staged().state_->staging.content(), plain.path()));
   TRY_DO(keep_as_plain(*state_, place_, image, *opened_));
-  TRY_DO(complete(completion));
-  auto delivered = transport_->deliver(plain.path(), image, tag_);
+  TRY_DO(note_in_state(*state_, completion));
+  auto delivered = transport_->deliver(plain.path(), image, tag_, tell_nobody);
   if (delivered) return {};
   TRY(Error error, take_back(image, completion, std::move(delivered).error()));
   return fail(std::move(error));
@@ -154,7 +177,7 @@ Result<Error> TransportStore::take_back(const Image& plain, const JournalComplet
   JournalCompletion undo;
   if (completion.put_record)
     undo.remove_record = {completion.put_record->station, completion.put_record->place};
-  TRY_DO(complete(undo));
+  TRY_DO(note_in_state(*state_, undo));
   return error;
 }
 
@@ -168,7 +191,7 @@ Result<Image> TransportStore::put_empty() {
   TRY(const WorkFolder emptied, WorkFolder::create(outbox_.folder()));
   TRY(Image image, lay_out(empty->state_->staging.content(), emptied.path()));
   TRY_DO(check_no_plaintext(*state_, image));
-  TRY_DO(transport_->deliver(emptied.path(), image, tag_));
+  TRY_DO(transport_->deliver(emptied.path(), image, tag_, tell_nobody));
   return image;
 }
 
@@ -185,7 +208,7 @@ Result<bool> TransportStore::discard(LiesThere what, const JournalCompletion& co
     TRY(now, put_empty());
   }
   TRY_DO(remove_plaintext(now));
-  TRY_DO(complete(completion));
+  TRY_DO(note_in_state(*state_, completion));
   return is_released;
 }
 
@@ -219,10 +242,10 @@ Result<void> TransportStore::remove_plaintext(const Image& now) {
   return left_plaintext_.empty() ? PlainLayers(*state_).close(place_) : Result<void>();
 }
 
-Result<bool> TransportStore::deliver_kept() {
+Result<bool> TransportStore::deliver_kept(bool may_replace) {
   TRY(const auto kept, outbox_.find(place_));
   if (!kept) return false;
-  const auto folder = layout_in(outbox_.folder_of(place_));
+  const auto folder = outbox_.layout_of(place_);
   TRY(const Layout layout, Layout::open(folder));
   TRY(const Image image, layout.find(tag_));
   if (image.config.digest.hex() != kept->config_digest) {
@@ -231,25 +254,46 @@ Result<bool> TransportStore::deliver_kept() {
         text("the train that is kept in ", quoted(folder.string()), " is not the one that was sealed"),
         "keep a copy of the state folder, then see docs/OPERATIONS.md");
   }
-  if (auto delivered = transport_->deliver(folder, image, tag_); !delivered) {
-    Error error = std::move(delivered).error();
-    error.what = text("the train is signed and sealed, but has not arrived at ", place_, ": ", error.what);
-    error.hint = text(
-        "It is kept until it has: put that right and run the same post-run again, which signs "
-        "nothing anew. ",
-        error.hint);
-    return fail(std::move(error));
-  }
+  TRY_DO(send(*kept, image, may_replace));
   // What is kept goes last: until then the next post-run comes here again.
   TRY_DO(remove_plaintext(image));
-  TRY_DO(drop_kept());
+  TRY_DO(drop(*kept));
   return true;
 }
 
-Result<void> TransportStore::drop_kept() {
-  TRY(Staging staging, Staging::create(*state_, outbox_.folder()));
-  TRY(JournalMove move, staging.moving_out(outbox_.folder_of(place_)));
-  return staging.put_in_place({std::move(move)}, {});
+/// Sends what is kept, unless it has been here and moved on, or something has overtaken it.
+Result<void> TransportStore::send(KeptTrain kept, const Image& image, bool may_replace) {
+  const auto named = transport_->named(tag_);
+  if (!named) return not_arrived(place_, named.error());
+  const bool is_there = is_of(*named, image);
+  const std::string now = *named ? (*named)->hex() : std::string();
+  const bool is_as_before = kept.replaced == now;
+  if (!is_there && kept.naming && kept.replaced && !is_as_before) {
+    moved_on_ = text("the train was sent to ", place_, " at ", *kept.naming, ", where ",
+                     now.empty() ? "nothing" : "another image", " has that name now: it counts as arrived");
+    return {};
+  }
+  if (kept.origin && *named && !is_there && !is_as_before && !may_replace) return overtaken(kept);
+
+  const auto keep_in_mind = [&](Naming naming) {
+    kept.naming = naming == Naming::begins ? std::optional(state_->clock().timestamp()) : std::nullopt;
+    return outbox_.update(kept);
+  };
+  auto arrival = transport_->deliver(outbox_.layout_of(place_), image, tag_, keep_in_mind);
+  if (!arrival) return not_arrived(place_, std::move(arrival).error());
+  if (*arrival == Arrival::moved_on)
+    moved_on_ = text("the train was taken by ", place_,
+                     ", where nothing or another image has that name already: it counts as arrived");
+  return {};
+}
+
+/// With it goes the record of a run whose plaintext lay here until now.
+Result<void> TransportStore::drop(const KeptTrain& kept) {
+  JournalCompletion completion;
+  completion.drop_kept = place_;
+  if (kept.origin && kept.origin->source == place_)
+    completion.remove_record = {kept.origin->station, kept.origin->source};
+  return note_in_state(*state_, completion);
 }
 
 Result<std::unique_ptr<TrainStore>> open_image_store(const StateFolder& state, const ImageRef& train,

@@ -33,9 +33,12 @@ class TransportStore final : public TrainStore {
   std::optional<OpenedImage> opened() const override;
   Result<std::unique_ptr<StagedTrain>> stage() override;
   Result<void> release(VerifiedTrain train, const JournalCompletion& completion) override;
-  Result<void> commit(SealedTrain train, const JournalCompletion& completion) override;
+  Result<void> commit(SealedTrain train, const JournalCompletion& completion,
+                      const std::optional<KeptOrigin>& origin) override;
   Result<bool> discard(LiesThere what, const JournalCompletion& completion) override;
-  Result<bool> deliver_kept() override;
+  bool is_sent_to() const override { return true; }
+  Result<bool> deliver_kept(bool may_replace) override;
+  std::string moved_on() const override { return moved_on_; }
   Result<void> opened_is_plain() override;
   Result<bool> has_left_plaintext() override;
   Result<void> remove_left_plaintext() override;
@@ -45,10 +48,10 @@ class TransportStore final : public TrainStore {
   /// The private layout that images are fetched into.
   Result<const std::filesystem::path*> work();
   Result<ImageAtHand*> base();
-  Result<void> drop_kept();
+  Result<void> send(KeptTrain kept, const Image& image, bool may_replace);
+  Result<void> drop(const KeptTrain& kept);
   /// The image of the train in the folder `train` on the base, in a layout made in the folder `layout`.
   Result<Image> lay_out(const std::filesystem::path& train, const std::filesystem::path& layout);
-  Result<void> complete(const JournalCompletion& completion);
   /// What to say of a decrypted image that did not arrive, after undoing what did happen.
   Result<Error> take_back(const Image& plain, const JournalCompletion& completion, Error error);
   /// Makes the train without its files the image of the tag; returns that.
@@ -63,7 +66,9 @@ class TransportStore final : public TrainStore {
   std::string place_;
   ImageRef base_ref_;
   std::optional<WorkFolder> work_;
-  std::optional<Image> opened_;  ///< the image that was opened
+  std::optional<Image> opened_;          ///< the image that was opened
+  std::optional<std::string> replaced_;  ///< what the name stood for before sealing (`KeptTrain::replaced`)
+  std::string moved_on_;
   std::vector<std::string> left_plaintext_;
   std::optional<ImageAtHand> base_;  ///< in the work folder, if it lies in the same place as the train
 };

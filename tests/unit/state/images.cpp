@@ -13,6 +13,15 @@ PlainImage plain_image(const std::string& place, char digit) {
           "now", std::string(64, 'e')};
 }
 
+KeptTrain kept_train(const std::string& place, const std::optional<KeptOrigin>& origin) {
+  return {place, std::string(64, 'c'), "now", origin, std::nullopt, std::nullopt};
+}
+
+void keep(const Outbox& outbox, const KeptTrain& train) {
+  std::filesystem::create_directories(outbox.layout_of(train.place));
+  value(outbox.update(train));
+}
+
 std::filesystem::path layers_file(const StateFolder& state) { return state.path() / "layers.jsonl"; }
 
 }  // namespace
@@ -87,15 +96,38 @@ TEST_CASE_METHOD(StateFixture, "what is kept in the outbox is found by place, an
   CHECK_FALSE(value(outbox.find(kAnyBytes)));
   CHECK(value(check_state(state)).empty());
   const auto folder = outbox.folder_of(kAnyBytes);
-  std::filesystem::create_directory(folder);
-  value(Outbox::describe(folder, {kAnyBytes, std::string(64, 'c'), "now"}));
+  keep(outbox, kept_train(kAnyBytes, std::nullopt));
   CHECK(value(outbox.find(kAnyBytes))->config_digest == std::string(64, 'c'));
   CHECK_FALSE(value(outbox.find("another")));
   REQUIRE(value(outbox.all()).size() == 1);
   CHECK(value(check_state(state)).size() == 1);
 
+  // As earlier versions wrote it.
+  write_file(folder / "kept.json", R"({"version":1,"place":"p","config_digest":"c","time":"t"})");
+  CHECK(value(outbox.find(kAnyBytes))->place == "p");
+  CHECK_FALSE(value(outbox.find(kAnyBytes))->origin);
   write_file(folder / "kept.json", "{\"version\":1}");
   CHECK(code(outbox.find(kAnyBytes)) == "state_failed");
+}
+
+TEST_CASE_METHOD(StateFixture, "what is kept is found by its run, and dropped") {
+  const Outbox outbox(state);
+  const KeptOrigin origin{"3", "docker://v/t:latest", "t-17", "{}", "base", kAnyBytes};
+  keep(outbox, kept_train("docker://w/t:latest", origin));
+  keep(outbox, kept_train("docker://x/t:latest", std::nullopt));
+  CHECK(value(outbox.find_from("3", "docker://v/t:latest"))->origin->out == kAnyBytes);
+  CHECK_FALSE(value(outbox.find_from("4", "docker://v/t:latest")));
+  CHECK_FALSE(value(outbox.find_from("3", "docker://w/t:latest")));
+  CHECK(value(outbox.find_touching("docker://v/t:latest")));
+  CHECK(value(outbox.find_touching("docker://w/t:latest")));
+  CHECK_FALSE(value(outbox.find_touching("docker://x/t:latest")));
+
+  for (int time = 0; time < 2; ++time) {
+    value(outbox.drop("docker://w/t:latest"));
+    CHECK_FALSE(value(outbox.find("docker://w/t:latest")));
+    CHECK_FALSE(std::filesystem::exists(outbox.folder_of("docker://w/t:latest")));
+  }
+  CHECK(value(outbox.all()).size() == 1);
 }
 
 }  // namespace trainseal::state_test

@@ -17,7 +17,9 @@ JournalEntry::Decision decision() {
                     {"/srv/b", kStaging / "removed/b", false, 1, 2}},
           .completion = {.put_record = record(),
                          .remove_record = JournalCompletion::RecordKey{"4", kAnyBytes},
-                         .committed = JournalCompletion::Committed{turn(), "c0de"}}};
+                         .committed = JournalCompletion::Committed{turn(), "c0de"},
+                         .drop_kept = kAnyBytes,
+                         .forget_folder = "/srv/out"}};
 }
 
 void check_is_decision(const std::optional<JournalEntry::Decision>& found) {
@@ -37,6 +39,8 @@ void check_is_decision(const std::optional<JournalEntry::Decision>& found) {
   CHECK(completion.remove_record.value().place == kAnyBytes);
   CHECK(completion.committed.value().key == turn());
   CHECK(completion.committed.value().result_hash == "c0de");
+  CHECK(completion.drop_kept == kAnyBytes);
+  CHECK(completion.forget_folder == "/srv/out");
 }
 
 /// An entry of a process that is gone.

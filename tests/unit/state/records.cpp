@@ -17,13 +17,14 @@ namespace {
 bool same(const Record& a, const Record& b) {
   return a.station == b.station && a.place == b.place && a.train_id == b.train_id && a.config == b.config &&
          a.hash == b.hash && a.session_id == b.session_id && a.stop == b.stop &&
-         a.statements == b.statements && a.base_digest == b.base_digest && a.out == b.out && a.time == b.time;
+         a.statements == b.statements && a.base_digest == b.base_digest && a.out == b.out &&
+         a.time == b.time && a.sealed == b.sealed;
 }
 
 Record strange_record() {
   Record strange = record();
   strange.station = strange.place = strange.train_id = strange.config = strange.time = kAnyBytes;
-  strange.statements = strange.base_digest = strange.out = kAnyBytes;
+  strange.statements = strange.base_digest = strange.out = strange.sealed = kAnyBytes;
   return strange;
 }
 

@@ -99,7 +99,8 @@ TEST_CASE("a commit replaces every piece, and what the new train does not have v
   const StoreFixture fixture;
   write_file(fixture.train / "notes.txt", "not of the train");
   const auto store = fixture.store();
-  value(store->commit(sealed(StoreFixture::with_new_train(store->stage())), fixture.completion()));
+  value(store->commit(sealed(StoreFixture::with_new_train(store->stage())), fixture.completion(),
+                      std::nullopt));
   auto expected = new_train();
   expected["notes.txt"] = "33188 not of the train";
   CHECK(snapshot(fixture.train) == expected);
@@ -116,14 +117,15 @@ TEST_CASE("a commit makes a folder that is not there yet") {
   CHECK_FALSE(std::filesystem::exists(target));
 
   SECTION("as it was staged") {
-    value(store->commit(sealed(std::move(staged)), fixture.completion()));
+    value(store->commit(sealed(std::move(staged)), fixture.completion(), std::nullopt));
     CHECK(snapshot(target) == new_train());
     CHECK(mode_of(target) == 0755);
     CHECK(store->open());
   }
   SECTION("but not over one that has come up meanwhile") {
     write_file(target / "file", "somebody's");
-    CHECK(code(store->commit(sealed(std::move(staged)), fixture.completion())) == "store_failed");
+    CHECK(code(store->commit(sealed(std::move(staged)), fixture.completion(), std::nullopt)) ==
+          "store_failed");
     CHECK(snapshot(target).size() == 1);
     CHECK_FALSE(fixture.has_record());
   }
@@ -135,7 +137,8 @@ TEST_CASE("a commit fills an empty folder") {
   const auto target = fixture.scratch / "empty";
   std::filesystem::create_directory(target);
   const auto store = value(open_folder_store(fixture.state, target));
-  value(store->commit(sealed(StoreFixture::with_new_train(store->stage())), fixture.completion()));
+  value(store->commit(sealed(StoreFixture::with_new_train(store->stage())), fixture.completion(),
+                      std::nullopt));
   CHECK(snapshot(target) == new_train());
 }
 
@@ -179,7 +182,8 @@ TEST_CASE("a train's folder may itself be a mount point") {
     return;
   }
   const auto store = fixture.store();
-  const auto made = store->commit(sealed(StoreFixture::with_new_train(store->stage())), fixture.completion());
+  const auto made =
+      store->commit(sealed(StoreFixture::with_new_train(store->stage())), fixture.completion(), std::nullopt);
   const auto after = snapshot(fixture.train);
 
   // One page is left, so that it is the content that does not fit.

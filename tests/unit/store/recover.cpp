@@ -22,12 +22,14 @@ void release_in_place(const StoreFixture& fixture) {
 
 void commit_in_place(const StoreFixture& fixture) {
   const auto store = fixture.store();
-  value(store->commit(sealed(StoreFixture::with_new_train(store->stage())), fixture.completion()));
+  value(store->commit(sealed(StoreFixture::with_new_train(store->stage())), fixture.completion(),
+                      std::nullopt));
 }
 
 void commit_to_new_folder(const StoreFixture& fixture) {
   const auto store = value(open_folder_store(fixture.state, fixture.scratch / "new"));
-  value(store->commit(sealed(StoreFixture::with_new_train(store->stage())), fixture.completion()));
+  value(store->commit(sealed(StoreFixture::with_new_train(store->stage())), fixture.completion(),
+                      std::nullopt));
 }
 
 void release_out(const StoreFixture& fixture) {
