@@ -4,7 +4,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from support.case import TrainsealTest
+from support.case import TrainsealTest, unless_sanitized
 from support.party import PROGRAM, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -37,6 +37,7 @@ class Containerfile(TrainsealTest):
         self.assertEqual(set(re.findall(r"^FROM (\S+)", TEXT, re.M)), {"${BASE}"})
         self.assertRegex(TEXT, r"(?m)^ARG BASE=debian:12-slim$")
 
+    @unless_sanitized
     def test_the_libraries_that_the_program_needs(self):
         installed, = re.findall(r"apt-get install -y --no-install-recommends ([a-z0-9 .+-]+)", TEXT)
         dynamic = subprocess.run(["readelf", "-d", PROGRAM], check=True, capture_output=True, text=True).stdout
