@@ -12,7 +12,7 @@
 
 namespace trainseal {
 
-/// Which PKCS #11 module is used and how (CONTRACT "Settings", `token`).
+/// Which PKCS#11 module is used and how (CONTRACT "Settings", `token`).
 struct ModuleSettings {
   std::filesystem::path module{};
   std::string init_args{};                      ///< handed to C_Initialize as pReserved; NSS needs it
@@ -33,7 +33,7 @@ struct ModuleSettings {
 
 // The two ways to speak to a module. One process uses one of them: libp11 ends sessions that are not its own.
 // `cache` outlives the module, and a process opens a module once. `token_unavailable` if the file is missing,
-// cannot be loaded or is no PKCS #11 module.
+// cannot be loaded or is no PKCS#11 module.
 
 /// Through our own sessions: everything that a token offers, key management, and recovery of what is lost.
 Result<std::shared_ptr<TokenModule>> open_cryptoki(ModuleSettings settings, TrialCache& cache);

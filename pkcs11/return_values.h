@@ -2,7 +2,7 @@
 
 #include "pkcs11/cryptoki.h"
 
-/// Every CKR_* of PKCS #11 v2.40 that a function can answer, for whoever needs names and values: `X(CKR_OK)
+/// Every CKR_* of PKCS#11 v2.40 that a function can answer, for whoever needs names and values: `X(CKR_OK)
 /// …`.
 // clang-format off
 #define TRAINSEAL_RETURN_VALUES(X) \

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/shell_word.h"
 #include "base/text.h"
 
 namespace trainseal {
@@ -11,14 +12,15 @@ std::string names_of(const std::vector<TokenInfo>& tokens) {
   std::vector<std::string> names;
   names.reserve(tokens.size());
   for (const TokenInfo& info : tokens)
-    names.push_back(info.initialized ? uri_of(info).str() : text("slot ", info.slot_id, ", not initialized"));
+    names.push_back(info.initialized ? shell_word(uri_of(info).str())
+                                     : text("slot ", info.slot_id, ", not initialized"));
   return listed(names);
 }
 
 std::string uris_of(const std::vector<KeyInfo>& keys) {
   std::vector<std::string> uris;
   uris.reserve(keys.size());
-  for (const KeyInfo& key : keys) uris.push_back(key.uri);
+  for (const KeyInfo& key : keys) uris.push_back(shell_word(key.uri));
   return listed(uris);
 }
 
@@ -30,6 +32,13 @@ std::string why_there_is_none(const TokenInfo& token, bool logged_in, const Uri&
   if (token.login_required && !logged_in)
     return "nobody is logged in, and private keys show only after the log-in";
   return "it has no private key: make one with `trainseal key generate`";
+}
+
+std::string what_there_is(const std::vector<TokenInfo>& tokens) {
+  if (tokens.empty()) return "it shows no token at all: is it plugged in, and may this user use it?";
+  const std::string shown = text("the tokens that it shows: ", names_of(tokens));
+  if (std::ranges::any_of(tokens, &TokenInfo::initialized)) return shown;
+  return text(shown, "; SoftHSM finds the others by SOFTHSM2_CONF");
 }
 
 }  // namespace
@@ -46,10 +55,8 @@ Result<TokenInfo> only_token(const std::filesystem::path& module, const std::vec
   auto found = matching(tokens, uri);
   if (found.empty())
     return fail(ErrorCode::token_unavailable,
-                text("the PKCS #11 module ", module.native(), " shows no token that matches ", uri.str()),
-                tokens.empty()
-                    ? std::string("it shows no token at all: is it plugged in, and may this user use it?")
-                    : text("the tokens that it shows: ", names_of(tokens)));
+                text("the PKCS#11 module ", module.native(), " shows no token that matches ", uri.str()),
+                what_there_is(tokens));
   if (found.size() > 1)
     return fail(ErrorCode::key_ambiguous, text(found.size(), " tokens match ", uri.str()),
                 text("name one of them by its serial: ", names_of(found)));

@@ -118,12 +118,12 @@ bool pin_was_not_compared(CK_RV rv) {
 
 Result<const CK_FUNCTION_LIST*> load_module(std::filesystem::path& path) {
   if (path.empty())
-    return fail(ErrorCode::token_unavailable, "no PKCS #11 module is configured",
+    return fail(ErrorCode::token_unavailable, "no PKCS#11 module is configured",
                 "name it by --module, TRAINSEAL_MODULE or token.module in the settings");
   // Without a slash dlopen would search for the library in places that others may control.
   std::error_code ignored;
   path = std::filesystem::absolute(path, ignored);
-  const std::string module = text("the PKCS #11 module ", path.native());
+  const std::string module = text("the PKCS#11 module ", path.native());
   const std::string hint =
       "name the vendor's library by --module, TRAINSEAL_MODULE or token.module in the settings; SoftHSM's is "
       "/usr/lib/softhsm/libsofthsm2.so";
@@ -139,7 +139,7 @@ Result<const CK_FUNCTION_LIST*> load_module(std::filesystem::path& path) {
   CK_FUNCTION_LIST* functions = nullptr;
   const CK_RV rv = get_list != nullptr ? get_list(&functions) : CKR_FUNCTION_NOT_SUPPORTED;
   if (rv != CKR_OK || functions == nullptr || functions->version.major < 2)
-    return fail(ErrorCode::token_unavailable, text(path.native(), " is a library, but not a PKCS #11 module"),
+    return fail(ErrorCode::token_unavailable, text(path.native(), " is a library, but not a PKCS#11 module"),
                 hint, CkFailure{"C_GetFunctionList", rv}.str());
   return functions;
 }
@@ -220,7 +220,7 @@ bool may_start_again(const CkFailure& failure, const TokenInfo& token) {
 
 Error start_error(const std::filesystem::path& module, const CkFailure& failure) {
   return {ErrorCode::token_unavailable,
-          text("the PKCS #11 module ", module.native(), " does not start"),
+          text("the PKCS#11 module ", module.native(), " does not start"),
           "check the module's own configuration, e.g. SOFTHSM2_CONF, and token.init_args in the settings",
           failure.str(),
           {}};

@@ -18,7 +18,7 @@ namespace trainseal {
 
 /// Makes `path` absolute, loads the library and finds its functions; never unloads it, because modules leave
 /// threads and exit handlers behind. `token_unavailable` if the path is empty, the file is missing or is no
-/// PKCS #11 module.
+/// PKCS#11 module.
 Result<const CK_FUNCTION_LIST*> load_module(std::filesystem::path& path);
 
 /// The slots with a token and what they say; needs no session, but an initialized module. One that does not

@@ -21,7 +21,7 @@ namespace trainseal {
 
 class CryptokiToken;
 
-/// A PKCS #11 module in this process: the only owner of C_Initialize and C_Finalize. Operations hold
+/// A PKCS#11 module in this process: the only owner of C_Initialize and C_Finalize. Operations hold
 /// `operation`, whatever ends sessions or log-ins holds `alone` (TOKENS.md rule 3).
 class CryptokiModule final : public TokenModule, public std::enable_shared_from_this<CryptokiModule> {
  public:

@@ -8,10 +8,10 @@ Result<const Configuration*> Context::configuration() {
   if (configuration_) return &*configuration_;
   TRY(configuration_, resolve(options_, environment_));
   if (configuration_->software_key && !configuration_->keys.empty())
-    observer_.warning(text(
-        *configuration_->software_key,
-        " is ignored: the key on the token is used. Remove the variable, and the key that it is about once "
-        "that is in the token"));
+    observer_.warning(text(*configuration_->software_key,
+                           " is about a key outside of tokens, which is never used for trains. Remove the "
+                           "variable, and that key "
+                           "once it is in the token"));
   return &*configuration_;
 }
 

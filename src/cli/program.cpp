@@ -66,10 +66,17 @@ std::optional<std::pair<std::string, std::string>> find_typo(const Names& words,
   return std::nullopt;
 }
 
+/// Options in front of a command that take no value.
+bool is_common_flag(const std::string& word) {
+  return word == "--json" || word == "--quiet" || word == "-q" || word.starts_with("-v") ||
+         word == "--verbose";
+}
+
 /// The word in a command's place, behind the name of its group; none if there is no word there.
 std::optional<std::string> word_in_place_of_command(const Names& words, const CLI::App& group, bool is_root) {
   const auto name = std::ranges::find(words, group.get_name());
-  const auto word = is_root ? words.begin() : name == words.end() ? name : std::next(name);
+  auto word = is_root ? words.begin() : name == words.end() ? name : std::next(name);
+  while (word != words.end() && is_common_flag(*word)) ++word;
   if (word == words.end() || word->starts_with('-')) return std::nullopt;
   return *word;
 }
@@ -124,8 +131,9 @@ int show_parse_end(const CLI::ParseError& error, const CommandTable& table, cons
   while (!parsed->get_subcommands().empty()) parsed = parsed->get_subcommands().front();
   if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::Success))
     return reporter.show(usage_error(error, app, *parsed, command, words));
+  if (error.get_name() == "CallForVersion") return reporter.show(version_report());
   Report report;
-  report.add_text(help_text(*parsed));
+  report.add_text_field("text", help_text(*parsed));
   return reporter.show(report);
 }
 
@@ -144,6 +152,7 @@ int run_program(int argc, const char* const* argv, const Environment& environmen
   app.footer(
       "Exit status: 0 done, 2 the call or the settings, 3 the train is refused, 4 the token, 5 the PIN,\n"
       "6 where the train or the state lives, 7 policy, 1 a defect. `trainseal help COMMAND` shows more.");
+  app.set_version_flag("--version,-V", "")->description("Show the version");
   CommonOptions options;
   add_common_options(app, options);
   CommandTable table(app);

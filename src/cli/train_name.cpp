@@ -1,5 +1,6 @@
 #include "cli/train_name.h"
 
+#include <array>
 #include <optional>
 #include <system_error>
 
@@ -14,6 +15,8 @@ constexpr std::string_view kDefaultTag = "latest";
 constexpr std::string_view kKnownForms =
     "give folder:PATH, a path that begins with /, ./ or ../, oci:PATH:TAG, oci-archive:FILE:TAG, "
     "docker-archive:FILE:NAME:TAG, docker-daemon:NAME:TAG or docker://HOST/NAME:TAG";
+// Other programs' names, which would pass for images of an engine.
+constexpr std::array<std::string_view, 4> kForeignForms = {"dir:", "containers-storage:", "ostree:", "sif:"};
 
 Result<void> check_path(std::string_view path, std::string_view prefix) {
   if (path.empty())
@@ -76,6 +79,25 @@ Result<TrainName> folder(std::string_view path) {
   return TrainName{TrainForm::folder, path, {}, {}};
 }
 
+/// An engine's image, and not something else whose name looks like one.
+Result<void> check_bare_name(std::string_view name) {
+  for (const auto form : kForeignForms)
+    if (name.starts_with(form))
+      return fail(ErrorCode::usage, text(quoted(name), " is no name of a train: ", form, " is skopeo's own"),
+                  std::string(kKnownForms));
+  if (name.find('@') != std::string_view::npos)
+    return fail(ErrorCode::usage, text(quoted(name), " names a digest, and a train is named by its tag"),
+                "give NAME:TAG; `trainseal verify` shows the digest of what it has looked at");
+  std::error_code none;
+  const std::string_view file = name.substr(0, name.find(':'));
+  if (std::filesystem::exists(file, none))
+    return fail(ErrorCode::usage,
+                text(quoted(name), " could be the file or folder ", file, " or an engine's image"),
+                text("give ./", name, ", oci:./", name, " or oci-archive:./", name,
+                     " for the one, docker-daemon:", name, " for the other"));
+  return {};
+}
+
 /// What follows `prefix`, if the name begins with it.
 std::optional<std::string_view> after(std::string_view name, std::string_view prefix) {
   if (!name.starts_with(prefix)) return std::nullopt;
@@ -114,9 +136,7 @@ Result<TrainName> parse_train_name(std::string_view name) {
   if (const auto rest = after(name, "docker://")) return registry(*rest);
   if (name.starts_with('/') || name.starts_with("./") || name.starts_with("../")) return folder(name);
   if (name == "." || name == "..") return folder(name);
-  if (const auto rest = after(name, "dir:"))
-    return fail(ErrorCode::usage, text(quoted(name), " is no name of a train: dir: is skopeo's own layout"),
-                text("a folder with train_config.json in it is folder:", *rest));
+  TRY_DO(check_bare_name(name));
   return image(TrainForm::engine, name, "");
 }
 

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/file.h"
 #include "base/text.h"
 
 namespace trainseal {
@@ -20,12 +21,16 @@ constexpr std::size_t kReadBytes = Pin::kMaxBytes + 3;
 // Ends a line on the terminal when typed; with ISIG off it cannot kill us while the echo is off.
 constexpr cc_t kCtrlC = 3;
 
+constexpr std::string_view kInode = " inode ";
+
 constexpr const char* kCancelled = "cancelled";
 
 std::string ways_to_give_a_pin() {
   return "give it by --pin-file FILE, by pin-source=file:/PATH in the key's URI, by the systemd credential "
          "trainseal.pin, or "
-         "by token.pin_file in the settings";
+         "by token.pin_file in the settings (install -m 600 /dev/null FILE, then write it in); with "
+         "PRIVATE_KEY_PATH "
+         "as a pkcs11: URI, PRIVATE_KEY_PASSWORD will do";
 }
 
 Result<SecretBytes> read_secret(int fd, std::string_view source) {
@@ -53,6 +58,12 @@ Result<ObtainedPin> from_source(SecretBytes bytes, std::string source, std::stri
     return fail(std::move(error));
   }
   return ObtainedPin{*std::move(pin), std::move(source), std::move(marker), std::move(warning)};
+}
+
+/// What a file's PIN is known by: another file of that name, or another content, has another marker.
+std::string file_marker(const std::filesystem::path& path, const struct stat& status) {
+  return text(path.native(), kInode, status.st_ino, " mtime ", status.st_mtim.tv_sec, '.',
+              status.st_mtim.tv_nsec);
 }
 
 class FilePin final : public PinSource {
@@ -94,9 +105,7 @@ class FilePin final : public PinSource {
   }
 
   std::string marker(const struct stat& status) const {
-    if (kind_ == Kind::credential) return path_.filename().native();
-    return text(path_.native(), " inode ", status.st_ino, " mtime ", status.st_mtim.tv_sec, '.',
-                status.st_mtim.tv_nsec);
+    return kind_ == Kind::credential ? path_.filename().native() : file_marker(path_, status);
   }
 
   std::string warning(const struct stat& status) const {
@@ -106,19 +115,6 @@ class FilePin final : public PinSource {
 
   std::filesystem::path path_;
   Kind kind_;
-};
-
-class FdPin final : public PinSource {
- public:
-  FdPin(UniqueFd fd, std::string description) : fd_(std::move(fd)), description_(std::move(description)) {}
-  Result<ObtainedPin> obtain(std::string_view) override {
-    TRY(SecretBytes bytes, read_secret(fd_.get(), description_));
-    return from_source(std::move(bytes), description_, description_, {});
-  }
-
- private:
-  UniqueFd fd_;
-  std::string description_;
 };
 
 class EnvironmentPin final : public PinSource {
@@ -186,6 +182,18 @@ class TerminalPin final : public PinSource {
 
 }  // namespace
 
+bool changes_can_be_seen(const std::string& marker) { return marker.find(kInode) != std::string::npos; }
+
+std::optional<std::string> source_of_marker(const std::string& marker) {
+  const auto inode = marker.rfind(kInode);
+  if (inode == std::string::npos) return marker;
+  const std::filesystem::path path = marker.substr(0, inode);
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0 || !marker.starts_with(file_marker(path, status)))
+    return std::nullopt;
+  return text("the file ", path.native());
+}
+
 bool is_cancelled(const Error& error) {
   return error.code == ErrorCode::pin_missing && error.detail == kCancelled;
 }
@@ -211,10 +219,6 @@ std::unique_ptr<PinSource> pin_from_file(std::filesystem::path path) {
 
 std::unique_ptr<PinSource> pin_from_credential(const std::filesystem::path& credentials_folder) {
   return std::make_unique<FilePin>(credentials_folder / "trainseal.pin", FilePin::Kind::credential);
-}
-
-std::unique_ptr<PinSource> pin_from_fd(UniqueFd fd, std::string description) {
-  return std::make_unique<FdPin>(std::move(fd), std::move(description));
 }
 
 std::unique_ptr<PinSource> pin_from_environment(std::string name, SecretBytes value) {

@@ -2,11 +2,11 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/bytes.h"
-#include "base/file.h"
 #include "base/result.h"
 #include "base/secret.h"
 
@@ -53,13 +53,16 @@ std::unique_ptr<PinSource> pin_from_file(std::filesystem::path path);
 /// The systemd credential `trainseal.pin` in `credentials_folder` ($CREDENTIALS_DIRECTORY). systemd makes the
 /// file anew at each start, so that only `token forget-failed-pin` lets a refused one be used again.
 std::unique_ptr<PinSource> pin_from_credential(const std::filesystem::path& credentials_folder);
-/// Everything that can be read from `fd`, once; `description` says which it is.
-std::unique_ptr<PinSource> pin_from_fd(UniqueFd fd, std::string description);
 /// The value of the environment variable `name`, with a warning: children and crash reports see it.
 std::unique_ptr<PinSource> pin_from_environment(std::string name, SecretBytes value);
 /// The controlling terminal, without echo. `pin_missing` where there is none, with all other ways in the
 /// hint.
 std::unique_ptr<PinSource> pin_from_terminal();
+/// For people: the source that a marker of `ObtainedPin` stands for. Nothing if it has changed since, so that
+/// the marker stands for nothing any more.
+std::optional<std::string> source_of_marker(const std::string& marker);
+/// False for sources such as a variable, of which nobody can tell whether it is still the same.
+bool changes_can_be_seen(const std::string& marker);
 /// True if the error is that of a person who ended the terminal's question (Ctrl-C, Ctrl-D) instead of
 /// answering it.
 bool is_cancelled(const Error& error);

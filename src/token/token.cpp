@@ -62,9 +62,9 @@ Error with_record(Error error, PinLedger& ledger, const TokenInfo& info, const s
     error.hint += "; afterwards run `trainseal token forget-failed-pin`";
     return error;
   }
-  error.hint = text(
-      "put the right PIN into ", source,
-      "; trainseal does not use it again until it changes or `trainseal token forget-failed-pin` is run");
+  error.hint =
+      text("put the right PIN into ", source, "; trainseal does not use it again until ",
+           changes_can_be_seen(marker) ? "it changes or " : "", "`trainseal token forget-failed-pin` is run");
   return error;
 }
 

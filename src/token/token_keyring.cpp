@@ -2,13 +2,14 @@
 
 #include <algorithm>
 
+#include "base/shell_word.h"
 #include "base/text.h"
 
 namespace trainseal {
 namespace {
 
 std::string described(const TokenKey& key) {
-  return text(key.uri(), " (fingerprint ", key.public_key().fingerprint().hex(), ')');
+  return text(shell_word(key.uri()), " (fingerprint ", key.public_key().fingerprint().hex(), ')');
 }
 
 std::vector<std::string> described(const std::vector<std::unique_ptr<TokenKey>>& keys) {
@@ -44,10 +45,11 @@ Result<void> TokenKeyring::open() {
   const std::scoped_lock lock(mutex_);
   if (!keys_.empty()) return {};
   if (configured_.empty())
-    return fail(ErrorCode::key_not_found, "no key is configured",
-                "name it with --key pkcs11:token=LABEL;object=KEY, in TRAINSEAL_KEY, or as token.keys in the "
-                "settings; "
-                "`trainseal key list` shows those that there are");
+    return fail(
+        ErrorCode::key_not_found, "no key is configured",
+        "name it with --key 'pkcs11:token=LABEL;object=KEY', in TRAINSEAL_KEY, or as token.keys in the "
+        "settings; "
+        "`trainseal key list` shows those that there are");
   TRY(const std::shared_ptr<TokenModule> module, open_module_());
   for (const ConfiguredKey& configured : configured_) {
     if (auto opened = open_key(*module, configured); !opened) {

@@ -79,7 +79,7 @@ Result<std::string> percent_decoded(std::string_view name, std::string_view valu
       out += c;
     } else {
       return refuse(text("the attribute ", name, " holds the character ", quoted(std::string_view(&c, 1)),
-                         ", which a PKCS #11 URI has as a percent code"),
+                         ", which a PKCS#11 URI has as a percent code"),
                     "write a space as %20, a slash as %2F, a semicolon as %3B");
     }
   }
@@ -160,7 +160,7 @@ bool fits(const std::optional<std::string>& wanted, std::string_view value) {
 Result<Uri> Uri::parse(std::string_view uri) {
   // The URI itself is not quoted: somebody may have put a PIN into it.
   const auto explained = [](Error error) {
-    error.what = text("the PKCS #11 URI cannot be used: ", error.what);
+    error.what = text("the PKCS#11 URI cannot be used: ", error.what);
     return error;
   };
   if (uri.size() > kMaxUriBytes)

@@ -11,7 +11,7 @@
 
 namespace trainseal {
 
-/// A PKCS #11 URI (RFC 7512): which token, which object on it, and where module and PIN are to be found. An
+/// A PKCS#11 URI (RFC 7512): which token, which object on it, and where module and PIN are to be found. An
 /// attribute that is absent matches everything.
 struct Uri {
   std::optional<std::string> token;

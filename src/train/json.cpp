@@ -47,7 +47,8 @@ std::string python_repr(double value) {
 /// Builds the tree from nlohmann's events; the parser keeps no stack of its own that the input could exhaust.
 class TreeBuilder final : public nlohmann::json_sax<Json> {
  public:
-  explicit TreeBuilder(const JsonDocument& document) : document_(document) {}
+  TreeBuilder(const JsonDocument& document, std::string_view content)
+      : document_(document), content_(content) {}
 
   std::optional<Error> error;
   JsonValue root;
@@ -102,7 +103,7 @@ class TreeBuilder final : public nlohmann::json_sax<Json> {
                    const nlohmann::detail::exception& cause) override {
     constexpr int kNumberOverflow = 406;
     if (cause.id == kNumberOverflow) return refuse("is a number that is too large");
-    refuse(text("is not valid JSON at byte ", position));
+    refuse(text("is not valid JSON at byte ", position, " (line ", line_of(position), ')'));
     error->detail = cause.what();
     return false;
   }
@@ -158,7 +159,12 @@ class TreeBuilder final : public nlohmann::json_sax<Json> {
     return false;
   }
 
+  std::ptrdiff_t line_of(std::size_t position) const {
+    return 1 + std::ranges::count(content_.substr(0, position), '\n');
+  }
+
   const JsonDocument& document_;
+  const std::string_view content_;
   std::vector<JsonValue*> open_;
 };
 
@@ -284,7 +290,7 @@ Result<JsonValue> parse_json(ByteView json, const JsonDocument& document) {
     return fail(json_error(document, {}, "begins with a byte order mark"));
   if (content.find('\0') != std::string_view::npos) return fail(json_error(document, {}, "holds a NUL byte"));
 
-  TreeBuilder builder(document);
+  TreeBuilder builder(document, content);
   if (!Json::sax_parse(content, &builder)) return fail(*std::move(builder.error));
   return std::move(builder.root);
 }

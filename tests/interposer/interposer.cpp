@@ -1,4 +1,4 @@
-// A PKCS #11 module that hands every call on to the real module TRAINSEAL_INTERPOSE_MODULE, lets it fail as
+// A PKCS#11 module that hands every call on to the real module TRAINSEAL_INTERPOSE_MODULE, lets it fail as
 // the rules of the file TRAINSEAL_INTERPOSE_RULES say (rules.h), and appends a line about it to the file
 // TRAINSEAL_INTERPOSE_LOG:
 //

@@ -31,6 +31,7 @@ class Doctor(TrainsealTest):
         self.assertEqual({check["state"] for check in outcome.report["checks"]}, {"ok"}, str(outcome))
         self.assertEqual([check["name"] for check in outcome.report["checks"]],
                          ["settings", "station", "trust", "pin file", "state", "module", "token", "pin", "key", "trial"])
+        self.assertIn(b"All is well.", self.examine_for_people(self.station()))
 
     def test_settings_that_others_can_change(self):
         station = self.station()
@@ -58,6 +59,7 @@ class Doctor(TrainsealTest):
         pin.chmod(0o644)
         station.configure(token={"pin_file": str(pin)})
         self.assert_finds(self.assert_done(self.examine(station)), "note", "pin file", f"chmod 600 {pin}")
+        self.assertIn(b"Are the notes meant so?", self.examine_for_people(station))
 
     def test_a_pin_that_was_refused_before(self):
         station = self.station(Token())
@@ -70,6 +72,33 @@ class Doctor(TrainsealTest):
         self.assert_refused(outcome, "pin_incorrect")
         self.assert_finds(outcome, "note", "pin", str(pin), "token forget-failed-pin ")
         self.assert_finds(outcome, "problem", "pin", "was refused by the token", "forget-failed-pin")
+
+    def test_a_pin_that_was_refused_and_corrected(self):
+        station = self.station(Token())
+        pin = station.home / "pin"
+        pin.write_text("00000000")
+        pin.chmod(0o600)
+        station.token.generate_key("station")
+        station.configure(token={"pin_file": str(pin), "keys": station.token.keys})
+        self.assert_refused(station.run("key", "list"), "pin_incorrect")
+        pin.write_text(PIN)
+        outcome = self.assert_done(self.examine(station))
+        self.assertNotIn("was refused", str(outcome))
+
+    def examine_for_people(self, station):
+        return station.run("doctor", json_report=False).stdout
+
+    def test_trust_that_forgets_its_own_station(self):
+        station = self.station()
+        key = station.home / "other.pem"
+        key.write_text(self.assert_done(station.run("key", "export", "--key", self.token.keys[0])).report["public_key"])
+        added = station.run("trust", "add", "station", "5", key, json_report=False)
+        self.assertIn(b"trainseal trust add station 3 own.pem", added.stdout)
+        outcome = self.examine(station)
+        self.assert_refused(outcome, "untrusted_key")
+        self.assert_finds(outcome, "problem", "trust", "not this one, 3", "trust add station 3")
+        self.assert_done(station.run("trust", "add", "station", "3", key))
+        self.assert_done(self.examine(station))
 
     def test_a_module_that_does_not_load(self):
         broken = self.fresh() / "broken.so"

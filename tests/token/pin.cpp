@@ -68,13 +68,7 @@ TEST_CASE("a credential's marker outlives a restart of the service") {
   CHECK(good(pin_from_credential(folder.path())->obtain("probe")).marker == first.marker);
 }
 
-TEST_CASE("a PIN comes from a descriptor or from the environment") {
-  int ends[2];
-  REQUIRE(::pipe(ends) == 0);
-  REQUIRE(::write(ends[1], "4711\n", 5) == 5);
-  ::close(ends[1]);
-  CHECK(shown(good(pin_from_fd(UniqueFd(ends[0]), "descriptor 3")->obtain("probe"))) == "4711");
-
+TEST_CASE("a PIN comes from the environment") {
   const auto source = pin_from_environment("PRIVATE_KEY_PASSWORD", SecretBytes::copy_of(as_bytes("4711")));
   const auto obtained = good(source->obtain("probe"));
   CHECK(shown(obtained) == "4711");

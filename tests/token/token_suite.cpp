@@ -61,7 +61,7 @@ TEST_CASE("a module that cannot be used is named", "[both]") {
 
   const Error foreign = bad(open_module(cache, "/lib/x86_64-linux-gnu/libm.so.6"));
   CHECK(foreign.code == ErrorCode::token_unavailable);
-  CHECK_THAT(foreign.what, Catch::Contains("not a PKCS #11 module"));
+  CHECK_THAT(foreign.what, Catch::Contains("not a PKCS#11 module"));
   CHECK(bad(open_module(cache, "")).code == ErrorCode::token_unavailable);
 }
 

@@ -50,7 +50,17 @@ Result<Trust> read_trust(const Configuration& configuration) {
   if (trust) return trust;
   Error error = std::move(trust).error();
   error.what = text("the trust file ", *configuration.trust_file, " cannot be used: ", error.what);
+  if (!bytes) error.hint = "`trainseal trust add --help` shows how one is made";
   return fail(std::move(error));
+}
+
+bool lacks_own_station(const Trust& trust, const Configuration& configuration) {
+  return configuration.station && trust.stations && !trust.stations->contains(configuration.station->text());
+}
+
+std::string way_to_trust_own_station(const Configuration& configuration) {
+  return text("trainseal key export >own.pem; trainseal trust add station ", configuration.station->text(),
+              " own.pem");
 }
 
 Result<std::unique_ptr<Desk>> Desk::open(Context& context, StateUse use) {

@@ -64,5 +64,9 @@ class Desk {
 
 /// The trust file of settings or call; without one, nothing is vouched for.
 Result<Trust> read_trust(const Configuration& configuration);
+/// True if stations are vouched for, but not the configured one: then no train can stop here.
+bool lacks_own_station(const Trust& trust, const Configuration& configuration);
+/// Two commands that put the station's own key into trust.
+std::string way_to_trust_own_station(const Configuration& configuration);
 
 }  // namespace trainseal::cli

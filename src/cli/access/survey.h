@@ -8,7 +8,7 @@
 
 namespace trainseal::cli {
 
-/// A PKCS #11 module that was looked into, in a process of its own: a broken one costs no more than its line.
+/// A PKCS#11 module that was looked into, in a process of its own: a broken one costs no more than its line.
 struct SurveyedModule {
   std::string file;
   std::vector<TokenInfo> tokens;

@@ -11,7 +11,7 @@ Error no_key(const Configuration& configuration) {
   if (!configuration.software_key)
     return {ErrorCode::key_not_found,
             "no key is configured",
-            "name it with --key pkcs11:token=LABEL;object=KEY, in TRAINSEAL_KEY, or as token.keys in the "
+            "name it with --key 'pkcs11:token=LABEL;object=KEY', in TRAINSEAL_KEY, or as token.keys in the "
             "settings; "
             "`trainseal key list` shows those that there are",
             {},
@@ -53,8 +53,9 @@ Result<void> StatePinLedger::forget(const std::string& token, const std::string&
 Result<Uri> parse_uri(const std::string& given) {
   auto uri = Uri::parse(given);
   if (uri || given.starts_with("pkcs11:")) return uri;
-  return fail(ErrorCode::usage, text(quoted(given), " is no PKCS#11 URI"),
-              "write it as pkcs11:token=LABEL;object=KEY; `trainseal key list` shows the URIs of your keys");
+  return fail(
+      ErrorCode::usage, text(quoted(given), " is no PKCS#11 URI"),
+      "write it as 'pkcs11:token=LABEL;object=KEY'; `trainseal key list` shows the URIs of your keys");
 }
 
 Result<std::shared_ptr<TokenModule>> open_module(const Context& context, const std::string& file,

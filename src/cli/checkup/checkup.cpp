@@ -14,7 +14,9 @@ void Checkup::problem(const std::string& name, Error error) {
 
 Report Checkup::report() && {
   report_.fields["checks"] = std::move(checks_);
-  report_.line(report_.problem ? "The first problem first: later ones may go away with it." : "All is well.");
+  report_.line(report_.problem ? "The first problem first: later ones may go away with it."
+               : has_notes_    ? "No problem was found. Are the notes meant so?"
+                               : "All is well.");
   return std::move(report_);
 }
 

@@ -14,6 +14,7 @@ class Checkup {
   void well(const std::string& name, const std::string& message) { add(name, "ok", message, {}); }
   /// Something that may be meant so.
   void note(const std::string& name, const std::string& message, const std::string& hint) {
+    has_notes_ = true;
     add(name, "note", message, hint);
   }
   void problem(const std::string& name, Error error);
@@ -25,6 +26,7 @@ class Checkup {
            const std::string& hint);
 
   Report report_;
+  bool has_notes_ = false;
   nlohmann::ordered_json checks_ = nlohmann::ordered_json::array();
 };
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/shell_word.h"
 #include "base/text.h"
 #include "cli/access/desk.h"
 #include "cli/access/known_modules.h"
@@ -40,7 +41,15 @@ void check_trust(Checkup& checkup, const Configuration& configuration) {
     return checkup.note("trust",
                         "there is no trust file: whose keys they are is taken from each train itself",
                         "`trainseal trust add --help` shows how to vouch for keys and routes");
-  if (const auto trust = read_trust(configuration); !trust) return checkup.problem("trust", trust.error());
+  const auto trust = read_trust(configuration);
+  if (!trust) return checkup.problem("trust", trust.error());
+  if (lacks_own_station(*trust, configuration))
+    return checkup.problem("trust", {ErrorCode::untrusted_key,
+                                     text(*configuration.trust_file, " names stations, but not this one, ",
+                                          configuration.station->text(), ": no train can stop here"),
+                                     text('`', way_to_trust_own_station(configuration), '`'),
+                                     {},
+                                     {}});
   checkup.well("trust", *configuration.trust_file);
   check_owner(checkup, "trust", *configuration.trust_file);
 }
@@ -49,12 +58,15 @@ void check_trust(Checkup& checkup, const Configuration& configuration) {
 void check_failed_pins(Checkup& checkup, const StateFolder& state) {
   const auto failed = FailedPins(state).all();
   if (!failed) return checkup.problem("pin", failed.error());
-  for (const auto& entry : *failed)
+  for (const auto& entry : *failed) {
+    const auto source = source_of_marker(entry.source);
+    if (!source) continue;
     checkup.note("pin",
-                 text("the PIN from ", entry.source, " was refused by the token ", entry.token, " at ",
-                      entry.time, "; it is not used again until it changes"),
-                 text("put the right PIN there; if it is right, `trainseal token forget-failed-pin ",
-                      quoted(entry.token), '`'));
+                 text("the PIN from ", *source, " was refused by the token ", entry.token, " at ", entry.time,
+                      "; it is not used again"),
+                 text("put the right PIN there, and run `trainseal token forget-failed-pin ",
+                      shell_word(entry.token), '`'));
+  }
 }
 
 /// The state folder, if it is usable.

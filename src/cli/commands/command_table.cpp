@@ -1,5 +1,7 @@
 #include "cli/commands/command_table.h"
 
+#include <algorithm>
+#include <string_view>
 #include <vector>
 
 #include "base/text.h"
@@ -9,6 +11,24 @@ namespace trainseal::cli {
 namespace {
 
 constexpr const char* kHelpGroup = "Commands";
+
+constexpr std::string_view kTrainNames = R"(
+A TRAIN or IMAGE is named like this, :TAG being :latest if it is absent:
+  /srv/pht/t-17  ./t-17  folder:PATH   a folder with train_config.json and pht_train
+  oci:PATH:TAG                         an OCI layout
+  oci-archive:FILE:TAG                 the same in a tar file
+  docker-archive:FILE:NAME:TAG         a tar file of `docker save`
+  docker-daemon:NAME:TAG  NAME:TAG     an image in the container engine
+  docker://HOST/NAME:TAG               an image in a registry
+)";
+
+bool takes_train(const CLI::App& command) {
+  const bool is_top = command.get_parent() != nullptr && command.get_parent()->get_parent() == nullptr;
+  const auto names_train = [](const CLI::Option* option) {
+    return option->get_name() == "TRAIN" || option->get_type_name().starts_with("TRAIN");
+  };
+  return is_top && std::ranges::any_of(command.get_options(), names_train);
+}
 
 /// The commands that were parsed, from the group to the command in it.
 std::vector<const CLI::App*> parsed_path(const CLI::App& root) {
@@ -50,7 +70,8 @@ std::string help_text(const CLI::App& command) {
   for (const auto* parent = command.get_parent(); parent != nullptr; parent = parent->get_parent())
     name = text(parent->get_name(), ' ', name);
   // Not `command.help()`, which shows the command that was parsed instead.
-  return command.get_formatter()->make_help(&command, name, CLI::AppFormatMode::Normal);
+  return command.get_formatter()->make_help(&command, name, CLI::AppFormatMode::Normal) +
+         std::string(takes_train(command) ? kTrainNames : "");
 }
 
 }  // namespace trainseal::cli

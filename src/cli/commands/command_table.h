@@ -45,6 +45,8 @@ class CommandTable {
 
 /// How the command is called, with its full name.
 std::string help_text(const CLI::App& command);
+/// What `trainseal version` says.
+Report version_report();
 
 void add_run_commands(CommandTable& table);        // pre-run post-run discard
 void add_look_commands(CommandTable& table);       // verify inspect

@@ -8,24 +8,10 @@ namespace trainseal::cli {
 
 namespace {
 
-Report text_report(std::string_view lines) {
-  Report report;
-  report.add_text(lines);
-  return report;
-}
-
-Report run_version() {
-  Report report;
-  report.fields["version"] = TRAINSEAL_VERSION;
-  report.fields["protocol"] = "train-container-library 2.0.6";
-  report.line("trainseal " TRAINSEAL_VERSION
-              ", speaks the security protocol of the Train Container Library 2.0.6");
-  return report;
-}
-
 Result<Report> run_completion(const CLI::App& root, const std::string& shell) {
-  auto report = text_report(completion_script(root, shell));
+  Report report;
   report.fields["shell"] = shell;
+  report.add_text_field("script", completion_script(root, shell));
   return report;
 }
 
@@ -36,22 +22,39 @@ CLI::App* find_command(CLI::App& parent, const std::string& name) {
   return commands.empty() ? nullptr : commands.front();
 }
 
+std::string joined(const std::vector<std::string>& words) {
+  std::string line;
+  for (const auto& word : words) line += text(line.empty() ? "" : " ", word);
+  return line;
+}
+
 Result<Report> run_help(CLI::App& root, const std::vector<std::string>& path) {
   CLI::App* command = &root;
   for (const auto& word : path) {
     command = find_command(*command, word);
     if (command == nullptr)
-      return fail(ErrorCode::usage, text("there is no command ", quoted(listed(path))),
+      return fail(ErrorCode::usage, text("there is no command ", quoted(joined(path))),
                   "`trainseal help` lists the commands");
   }
-  return text_report(help_text(*command));
+  Report report;
+  report.add_text_field("text", help_text(*command));
+  return report;
 }
 
 }  // namespace
 
+Report version_report() {
+  Report report;
+  report.fields["version"] = TRAINSEAL_VERSION;
+  report.fields["protocol"] = "train-container-library 2.0.6";
+  report.line("trainseal " TRAINSEAL_VERSION
+              ", speaks the security protocol of the Train Container Library 2.0.6");
+  return report;
+}
+
 void add_help_commands(CommandTable& table) {
   CLI::App& root = table.root();
-  table.add("version", "Show the version", [](Context&) -> Result<Report> { return run_version(); });
+  table.add("version", "Show the version", [](Context&) -> Result<Report> { return version_report(); });
 
   const auto shell = std::make_shared<std::string>();
   auto& completion = table.add("completion", "Print a completion script for a shell",

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/hex.h"
+#include "base/shell_word.h"
 #include "base/text.h"
 #include "cli/access/desk.h"
 #include "cli/commands/command_table.h"
@@ -63,7 +64,13 @@ Result<Report> run_generate(Context& context, const NewKeyOptions& options) {
 
 /// A small file as a secret.
 Result<SecretBytes> read_secret_file(const std::string& path) {
-  TRY(Bytes bytes, read_file(path, kMaxKeyFileBytes, ErrorCode::usage));
+  auto read = read_file(path, kMaxKeyFileBytes, ErrorCode::usage);
+  if (!read) {
+    read.error().hint =
+        text("is that the file's path, and may this user read it? `ls -l ", shell_word(path), "` tells");
+    return fail(std::move(read).error());
+  }
+  Bytes bytes = *std::move(read);
   auto secret = SecretBytes::copy_of(bytes);
   wipe(bytes);
   return secret;
@@ -122,7 +129,10 @@ Result<Report> run_export(Context& context, const ExportOptions& options) {
   Report report;
   report.fields["bits"] = key.bits();
   report.fields["fingerprint"] = key.fingerprint().hex();
-  report.fields["public_key"] = options.format == "pem" ? key.pem() : hex;
+  if (options.format == "pem")
+    report.texts["public_key"] = key.pem();
+  else
+    report.fields["public_key"] = hex;
   if (options.fingerprint) {
     report.line(key.fingerprint().hex());
   } else if (options.format == "hex") {

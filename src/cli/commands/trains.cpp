@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/shell_word.h"
 #include "base/text.h"
 #include "cli/train_name.h"
 #include "engine/engine_transport.h"
@@ -19,18 +20,6 @@ nlohmann::ordered_json path_json(std::optional<KeyPath> path) {
 
 std::string path_text(KeyPath path) {
   return path == KeyPath::native ? "natively" : "raw (RSA on the token, the padding in front of it)";
-}
-
-bool is_plain(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-         std::string_view("-_./:=,@%+").find(c) != std::string_view::npos;
-}
-
-std::string shell_word(const std::string& word) {
-  if (!word.empty() && std::ranges::all_of(word, is_plain)) return word;
-  std::string quoted_word = "'";
-  for (const char c : word) quoted_word += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted_word + "'";
 }
 
 }  // namespace

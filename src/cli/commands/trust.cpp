@@ -46,8 +46,12 @@ Result<Trust> read_or_start(Context& context, const std::string& file) {
 }
 
 Result<PublicKey> read_public_key(const std::string& file) {
-  TRY(const auto bytes, read_file(file, kMaxKeyFileBytes, ErrorCode::usage));
-  auto content = as_text(bytes);
+  auto bytes = read_file(file, kMaxKeyFileBytes, ErrorCode::usage);
+  if (!bytes) {
+    bytes.error().hint = "give the path of the file that holds its public key, as its owner sent it";
+    return fail(std::move(bytes).error());
+  }
+  auto content = as_text(*bytes);
   while (!content.empty() && std::string_view(" \t\r\n").find(content.back()) != std::string_view::npos)
     content.remove_suffix(1);
   const auto from_hex = decode_hex(content);
@@ -148,6 +152,33 @@ Result<std::string> remove_route(Trust& trust, const TrustOptions& options) {
               emptied_note(trust.routes->empty(), "routes"));
 }
 
+/// `sha256:` and 64 digits.
+Result<std::string> master_digest(const std::string& given) {
+  constexpr std::string_view kPrefix = "sha256:";
+  constexpr std::size_t kSha256Bytes = 32;
+  const auto digest = decode_hex(std::string_view(given).substr(std::min(kPrefix.size(), given.size())));
+  if (digest && digest->size() == kSha256Bytes && given == text(kPrefix, encode_hex(*digest))) return given;
+  return fail(
+      ErrorCode::usage, text(quoted(given), " is not the digest of an image"),
+      "give the config's digest, sha256: and 64 digits, e.g. what `skopeo inspect --raw IMAGE` shows as "
+      "config.digest, or what the refusal of a train names");
+}
+
+Result<std::string> add_master(Trust& trust, const TrustOptions& options) {
+  TRY(const std::string digest, master_digest(options.id));
+  const bool was_absent = !trust.masters;
+  auto& masters = trust.masters.emplace(trust.masters.value_or(std::vector<std::string>()));
+  if (std::ranges::find(masters, digest) == masters.end()) masters.push_back(digest);
+  return text("trains may stand on the master image ", digest, closing_note(was_absent, "images"));
+}
+
+Result<std::string> remove_master(Trust& trust, const TrustOptions& options) {
+  if (!trust.masters || std::erase(*trust.masters, options.id) == 0)
+    return nothing_there(text("the master image ", options.id));
+  return text("the master image ", options.id, " is not trusted any more",
+              emptied_note(trust.masters->empty(), "images"));
+}
+
 Result<Report> run_change(Context& context, const TrustOptions& options, const Change& change) {
   TRY(const std::string file, trust_file(context));
   TRY(auto trust, read_or_start(context, file));
@@ -157,6 +188,11 @@ Result<Report> run_change(Context& context, const TrustOptions& options, const C
   report.fields["trust"] = file;
   report.fields["changed"] = sentence;
   report.line(text(sentence, '.'));
+  TRY(const auto* configuration, context.configuration());
+  if (lacks_own_station(trust, *configuration))
+    report.next(text("this station, ", configuration->station->text(),
+                     ", is not among them, and no train can stop here before it is"),
+                way_to_trust_own_station(*configuration));
   return report;
 }
 
@@ -260,16 +296,28 @@ void add_routes(CommandTable& table, CLI::App& adding, CLI::App& removing) {
   remove.add_option("TRAIN", options->id, "The train's id; * for all")->required();
 }
 
+void add_masters(CommandTable& table, CLI::App& adding, CLI::App& removing) {
+  const auto options = std::make_shared<TrustOptions>();
+  add_change(table, adding, "master", "Trust an image that trains are built on", options, add_master)
+      .add_option("DIGEST", options->id, "Its config's digest, sha256:…")
+      ->required();
+  add_change(table, removing, "master", "Stop trusting a master image", options, remove_master)
+      .add_option("DIGEST", options->id, "Its config's digest")
+      ->required();
+}
+
 }  // namespace
 
 void add_trust_commands(CommandTable& table) {
   auto& group = table.add_group("trust", "Whose keys and which routes this station vouches for");
-  auto& adding = CommandTable::add_group(group, "add", "Trust a station, a creator, a builder or a route");
+  auto& adding = CommandTable::add_group(group, "add",
+                                         "Trust a station, a creator, a builder, a route or a master image");
   auto& removing = CommandTable::add_group(group, "remove", "Stop trusting one");
   add_keyed_kind(table, adding, removing, "station", &Trust::stations);
   add_keyed_kind(table, adding, removing, "creator", &Trust::creators);
   add_builders(table, adding, removing);
   add_routes(table, adding, removing);
+  add_masters(table, adding, removing);
   table.add(group, "list", "Show what the trust file names", run_list);
 }
 

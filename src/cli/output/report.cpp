@@ -69,6 +69,11 @@ void Report::add_text(std::string_view lines_of_text) {
   }
 }
 
+void Report::add_text_field(const std::string& name, const std::string& lines_of_text) {
+  add_text(lines_of_text);
+  texts[name] = lines_of_text;
+}
+
 void Report::add_table(const std::vector<std::vector<std::string>>& rows) {
   for (auto& row : table(rows)) lines.push_back(std::move(row));
 }
@@ -92,15 +97,19 @@ void describe_readers(Report& report, const TrainSummary& train) {
   report.add_table(rows);
 }
 
-ordered_json Reporter::envelope(bool ok, const ordered_json& fields) const {
+ordered_json Reporter::envelope(bool ok, const ordered_json& fields,
+                                const std::map<std::string, std::string>& texts) const {
   ordered_json json = {{"ok", ok}, {"command", command_}};
   json.update(fields);
+  for (const auto& [name, lines] : texts) json[name] = nullptr;  // in its place
   json["steps"] = ordered_json::array();
   for (const auto& step : observer_.steps())
     json["steps"].push_back(
         {{"name", step.name}, {"ok", step.ok}, {"ms", or_null(step.ms)}, {"bytes", or_null(step.bytes)}});
   json["warnings"] = observer_.warnings();
-  return printable_json(json);
+  json = printable_json(json);
+  for (const auto& [name, lines] : texts) json[name] = printable_lines(lines);
+  return json;
 }
 
 int Reporter::show(const Report& report) const {
@@ -108,7 +117,7 @@ int Reporter::show(const Report& report) const {
   if (style_.json) {
     auto fields = report.fields;
     if (report.problem) fields["error"] = error_json(*report.problem);
-    return print_and_exit(envelope(!report.problem, fields).dump() + '\n', status);
+    return print_and_exit(envelope(!report.problem, fields, report.texts).dump() + '\n', status);
   }
   std::string out;
   for (const auto& line : report.lines) out += printable(line) + '\n';

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -16,7 +17,8 @@ namespace trainseal::cli {
 /// written in it is made printable when it is shown.
 struct Report {
   nlohmann::ordered_json fields =
-      nlohmann::ordered_json::object();  ///< beside `ok`, `command`, `steps`, `warnings`
+      nlohmann::ordered_json::object();      ///< beside `ok`, `command`, `steps`, `warnings`
+  std::map<std::string, std::string> texts;  ///< more fields: texts of ours that have several lines
   std::vector<std::string> lines;
   std::optional<Error> problem;  ///< the findings are not good: the command fails with this behind them
 
@@ -25,6 +27,8 @@ struct Report {
   void next(const std::string& sentence, const std::string& command);
   /// The lines of a text of ours, or of what has been checked to be plain text, such as PEM.
   void add_text(std::string_view lines_of_text);
+  /// The same, and the whole as the field `name`.
+  void add_text_field(const std::string& name, const std::string& lines_of_text);
   void add_table(const std::vector<std::vector<std::string>>& rows);
 };
 
@@ -47,7 +51,8 @@ class Reporter {
   int show(const Error& error) const;
 
  private:
-  nlohmann::ordered_json envelope(bool ok, const nlohmann::ordered_json& fields) const;
+  nlohmann::ordered_json envelope(bool ok, const nlohmann::ordered_json& fields,
+                                  const std::map<std::string, std::string>& texts = {}) const;
   void tell(const Error& error) const;
 
   std::string command_;

@@ -125,6 +125,9 @@ Result<Settings> read_settings(const std::filesystem::path& path) {
   if (!bytes) {
     Error error = bytes.error();
     error.what = text("the settings cannot be read: ", error.what);
+    error.hint =
+        "`trainseal setup` writes a settings file; --settings, --instance and TRAINSEAL_SETTINGS name "
+        "another";
     return fail(std::move(error));
   }
   return parse_settings(*bytes, text("the settings file ", path.native()));

@@ -118,7 +118,7 @@ Result<void> Interview::settle_settings_file() {
 Result<void> Interview::settle_module() {
   auto& module = plan_.configuration.module;
   if (!module && !asks())
-    return fail(ErrorCode::usage, "the PKCS #11 module is not given, and there is nobody to ask",
+    return fail(ErrorCode::usage, "the PKCS#11 module is not given, and there is nobody to ask",
                 text("give --module FILE; installed here: ", listed(installed_modules())));
   if (!module) return ask_module();
   module = absolute(*module);
@@ -137,7 +137,7 @@ bool Interview::accept_module(const std::string& file) {
 }
 
 Result<void> Interview::ask_module() {
-  terminal_->say("Looking for PKCS #11 modules and their tokens ...");
+  terminal_->say("Looking for PKCS#11 modules and their tokens ...");
   const auto modules = survey(context_, installed_modules(), plan_.configuration.settings.token);
   std::vector<std::vector<std::string>> rows;
   rows.reserve(modules.size());

@@ -58,7 +58,7 @@ Result<void> check_master(Station& station, TrainStore& store, const std::option
     return fail(ErrorCode::base_mismatch,
                 text("the train is built on an image with the config ", digest, ", which is none of the ",
                      masters->size(), " masters in trust"),
-                "If that is a good image, add its digest to \"masters\" in the trust file.");
+                text("if that is a good image: `trainseal trust add master ", digest, "`"));
   }
   TRY(const auto differences, store.compare_with_base(listed_files(config)));
   if (differences) TRY_DO(check_same_as_master(*differences, text("its base ", digest)));

@@ -92,7 +92,7 @@ std::string wait_for_end(pid_t pid) {
 
 Error no_worker(const WorkerSettings& settings, std::string detail) {
   return {ErrorCode::token_unavailable,
-          text("the process for the PKCS #11 module ", settings.module.native(), " cannot be started"),
+          text("the process for the PKCS#11 module ", settings.module.native(), " cannot be started"),
           "look at the limits of this user and machine (processes, memory, open files)",
           std::move(detail),
           {}};
@@ -179,7 +179,7 @@ std::unexpected<CallFailure> WorkerProcess::ended() {
   return std::unexpected(CallFailure{
       CallFailure::Kind::ended,
       {ErrorCode::token_failed,
-       text("the process in which the PKCS #11 module ", settings_.module.native(), " runs ", how_it_ended()),
+       text("the process in which the PKCS#11 module ", settings_.module.native(), " runs ", how_it_ended()),
        "trainseal starts it anew at the next call; if it happens again, the module is at fault: ask its "
        "vendor",
        {},
@@ -191,7 +191,7 @@ std::unexpected<CallFailure> WorkerProcess::timed_out(std::chrono::milliseconds 
   return std::unexpected(CallFailure{
       CallFailure::Kind::timed_out,
       {ErrorCode::token_unavailable,
-       text("the PKCS #11 module ", settings_.module.native(), " did not answer within ", seconds(deadline),
+       text("the PKCS#11 module ", settings_.module.native(), " did not answer within ", seconds(deadline),
             " and was stopped"),
        "look whether the token or the way to it is in order, and try again; a token that is slow, or has to "
        "be touched, needs a larger token.deadline_ms in the settings",

@@ -60,7 +60,7 @@ Result<WorkerSupervisor::Process> WorkerSupervisor::living() {
   if (now < not_before_)
     return fail(
         ErrorCode::token_unavailable,
-        text("the PKCS #11 module ", settings_.module.native(), " has failed ", failures_, " times in a row"),
+        text("the PKCS#11 module ", settings_.module.native(), " has failed ", failures_, " times in a row"),
         "it is started again in a moment: try later, and look at the token and its vendor's software");
   auto started = WorkerProcess::start(settings_);
   if (!started) {

@@ -10,7 +10,7 @@
 namespace trainseal::test {
 namespace {
 
-// PKCS #11 v2.40 §5.1.1, §5.1.2: what any function may answer, and any that uses a session or a token.
+// PKCS#11 v2.40 §5.1.1, §5.1.2: what any function may answer, and any that uses a session or a token.
 constexpr std::string_view kAny = "GENERAL_ERROR HOST_MEMORY FUNCTION_FAILED";
 constexpr std::string_view kInitialized = "CRYPTOKI_NOT_INITIALIZED ARGUMENTS_BAD";
 constexpr std::string_view kDevice = "DEVICE_ERROR DEVICE_MEMORY DEVICE_REMOVED";

@@ -19,7 +19,7 @@ struct Fault {
 /// The functions that are tested together, one ctest entry each.
 enum class Group : unsigned char { module, sessions, log_in, find, unwrap, sign, manage };
 
-/// Every fault of every function of the group: each code that PKCS #11 v2.40 names in the function's section,
+/// Every fault of every function of the group: each code that PKCS#11 v2.40 names in the function's section,
 /// a vendor's code, CKR_OK without the call having been made, and flipped output.
 std::vector<Fault> faults_of(Group group);
 
