@@ -42,6 +42,7 @@ Result<Tagged> split_tag(std::string_view name, std::string_view prefix) {
 Result<TrainName> path_and_tag(TrainForm form, std::string_view rest, std::string_view prefix) {
   TRY(const Tagged tagged, split_tag(rest, prefix));
   TRY_DO(check_path(tagged.name, prefix));
+  TRY_DO(check_tag(tagged.tag));
   return TrainName{form, tagged.name, {}, std::string(tagged.tag)};
 }
 
@@ -53,6 +54,8 @@ Result<TrainName> docker_archive(std::string_view rest) {
   if (colon == std::string_view::npos)
     return TrainName{TrainForm::docker_archive, path, {}, std::string(kDefaultTag)};
   TRY(const Tagged tagged, split_tag(rest.substr(colon + 1), "docker-archive:…:"));
+  TRY_DO(check_repository(tagged.name));
+  TRY_DO(check_tag(tagged.tag));
   return TrainName{TrainForm::docker_archive, path, std::string(tagged.name), std::string(tagged.tag)};
 }
 

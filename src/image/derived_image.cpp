@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/text.h"
-#include "image/image_json.h"
+#include "image/image_documents.h"
 
 namespace trainseal {
 namespace {
@@ -34,7 +34,7 @@ ImageJson& array_member(ImageJson& object, const char* key) {
 }
 
 Result<Bytes> derive_config(const Image& base, const ImageLayer& layer, const HistoryEntry& history) {
-  TRY(auto config, parse_image_json(base.config_json, "the base's config"));
+  TRY(auto config, parse_config(base.config_json));
   config["created"] = history.created;
   config["rootfs"]["diff_ids"].push_back(text("sha256:", layer.diff_id.hex()));
   array_member(config, "history")
@@ -43,7 +43,7 @@ Result<Bytes> derive_config(const Image& base, const ImageLayer& layer, const Hi
 }
 
 Result<Bytes> derive_manifest(const Image& base, const ImageLayer& layer, const Descriptor& config) {
-  TRY(auto manifest, parse_image_json(base.manifest_json, "the base's manifest"));
+  TRY(auto manifest, parse_manifest(base.manifest_json));
   manifest["mediaType"] = std::string(media_type::kManifest);
   manifest["config"] = to_json(config);
   for (ImageJson& entry : manifest["layers"])
@@ -75,7 +75,7 @@ Result<void> check_sealed_on(const Image& base, const ImageLayer& sealed, const 
 }
 
 bool is_sealed_by_us(const Image& image) {
-  const auto config = parse_image_json(image.config_json, "the image's config");
+  const auto config = parse_config(image.config_json);
   const ImageJson* const history = config ? find_member(*config, "history", Type::array) : nullptr;
   return history != nullptr && !history->empty() && !image.layers.empty() && history->back().is_object() &&
          text_member(history->back(), "created_by") == kCreatedBy;

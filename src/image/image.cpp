@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "image/image_documents.h"
 #include "image/image_json.h"
 #include "image/limits.h"
 
@@ -20,9 +21,6 @@ constexpr std::string_view kIndexName = "the image's index";
 constexpr std::string_view kManifestName = "the image's manifest";
 constexpr std::string_view kConfigName = "the image's config";
 
-// Docker's names for the same things, which layouts and registries hold, too.
-constexpr std::string_view kDockerList = "application/vnd.docker.distribution.manifest.list.v2+json";
-constexpr std::string_view kDockerManifest = "application/vnd.docker.distribution.manifest.v2+json";
 constexpr std::array kLayerTypes = {media_type::kLayer,
                                     media_type::kGzipLayer,
                                     media_type::kZstdLayer,
@@ -38,18 +36,6 @@ std::string architecture() {
   if (name == "x86_64") return "amd64";
   if (name == "aarch64") return "arm64";
   return std::string(name);
-}
-
-Result<ImageJson> parse_index(ByteView index) {
-  TRY(auto json, parse_image_json(index, kIndexName));
-  const ImageJson* const manifests = find_member(json, "manifests", Type::array);
-  if (manifests == nullptr) return bad_image(kIndexName, "it has no list of manifests");
-  if (manifests->size() > ImageLimits::kManifests) return bad_image(kIndexName, "it has too many entries");
-  return json;
-}
-
-bool is_attestation(const ImageJson& entry) {
-  return annotation(entry, "vnd.docker.reference.type") == "attestation-manifest";
 }
 
 enum class Fit : std::uint8_t { no, unsaid, yes };
@@ -111,20 +97,20 @@ std::vector<Descriptor> blobs_of(const Image& image) {
 }
 
 Result<Descriptor> config_of_manifest(ByteView manifest) {
-  TRY(const auto json, parse_image_json(manifest, kManifestName));
+  TRY(const auto json, parse_manifest(manifest));
   const ImageJson* const config = find_member(json, "config", Type::object);
   if (config == nullptr) return bad_image(kManifestName, "it names no config");
   return read_descriptor(*config, kManifestName);
 }
 
 Result<std::vector<Digest256>> diff_ids_of_config(ByteView config) {
-  TRY(const auto json, parse_image_json(config, kConfigName));
+  TRY(const auto json, parse_config(config));
   return read_diff_ids(json);
 }
 
 Result<Image> make_image(Descriptor manifest, Bytes manifest_json, Descriptor config, Bytes config_json) {
-  TRY(const auto parsed_manifest, parse_image_json(manifest_json, kManifestName));
-  TRY(const auto parsed_config, parse_image_json(config_json, kConfigName));
+  TRY(const auto parsed_manifest, parse_manifest(manifest_json));
+  TRY(const auto parsed_config, parse_config(config_json));
   TRY(auto layers, make_layers(parsed_manifest, parsed_config));
   return Image{std::move(manifest), std::move(manifest_json), std::move(config), std::move(config_json),
                std::move(layers)};
@@ -138,7 +124,7 @@ Result<Descriptor> find_tag(ByteView index, std::string_view tag) {
   for (const ImageJson& entry : json["manifests"]) {
     const std::string name = annotation(entry, kRefName);
     if (!name.empty()) names.push_back(name);
-    if (name != tag || is_attestation(entry)) continue;
+    if (name != tag) continue;
     found = &entry;
     ++count;
   }
@@ -154,7 +140,7 @@ Result<Descriptor> find_platform(ByteView index) {
   std::vector<const ImageJson*> fitting, unsaid;
   for (const ImageJson& entry : json["manifests"]) {
     const Fit fit = platform_fit(entry);
-    if (is_attestation(entry) || fit == Fit::no) continue;
+    if (fit == Fit::no) continue;
     (fit == Fit::yes ? fitting : unsaid).push_back(&entry);
   }
   const auto& candidates = fitting.empty() ? unsaid : fitting;
@@ -179,17 +165,21 @@ Result<Bytes> read_json_blob(const Descriptor& blob, const ReadBytes& content) {
               "Fetch the image again. If it stays so, ask who sent it.");
 }
 
-Result<Image> find_image(ByteView index, std::string_view tag, const ReadBlob& read) {
-  TRY(Descriptor manifest, find_tag(index, tag));
-  for (int depth = 0; is_index(manifest); ++depth) {
-    if (depth == ImageLimits::kIndexDepth) return bad_image("the image's index", "it is nested too deeply");
-    TRY(const Bytes nested, read(manifest));
-    TRY(manifest, find_platform(nested));
+Result<Image> image_at(Descriptor entry, const ReadBlob& read) {
+  for (int depth = 0; is_index(entry); ++depth) {
+    if (depth == ImageLimits::kIndexDepth) return bad_image(kIndexName, "it is nested too deeply");
+    TRY(const Bytes nested, read(entry));
+    TRY(entry, find_platform(nested));
   }
-  TRY(Bytes manifest_json, read(manifest));
+  TRY(Bytes manifest_json, read(entry));
   TRY(Descriptor config, config_of_manifest(manifest_json));
   TRY(Bytes config_json, read(config));
-  return make_image(manifest, std::move(manifest_json), std::move(config), std::move(config_json));
+  return make_image(std::move(entry), std::move(manifest_json), std::move(config), std::move(config_json));
+}
+
+Result<Image> find_image(ByteView index, std::string_view tag, const ReadBlob& read) {
+  TRY(Descriptor entry, find_tag(index, tag));
+  return image_at(std::move(entry), read);
 }
 
 Result<std::string> media_type_of(ByteView document) {
@@ -200,9 +190,7 @@ Result<std::string> media_type_of(ByteView document) {
                                                                             : media_type::kManifest);
 }
 
-bool is_index(const Descriptor& descriptor) {
-  return descriptor.media_type == media_type::kIndex || descriptor.media_type == kDockerList;
-}
+bool is_index(const Descriptor& descriptor) { return is_index_type(descriptor.media_type); }
 
 Result<Bytes> name_in_index(ByteView index, std::string_view tag, const Descriptor& manifest) {
   TRY(auto json, parse_index(index));

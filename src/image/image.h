@@ -61,8 +61,8 @@ Result<Image> make_image(Descriptor manifest, Bytes manifest_json, Descriptor co
 /// that holds it. `store_failed` if there is none or more than one; the message lists the names that there
 /// are.
 Result<Descriptor> find_tag(ByteView index, std::string_view tag);
-/// The manifest for this machine's platform in an index inside an index; attestations are passed over.
-/// `store_failed` if there is none or more than one.
+/// The manifest for this machine's platform in an index inside an index; attestations, whose platform is
+/// unknown/unknown, are passed over. `store_failed` if there is none or more than one.
 Result<Descriptor> find_platform(ByteView index);
 /// What a manifest or an index says that it is or, if it does not, what its members show (`store_failed`).
 Result<std::string> media_type_of(ByteView document);
@@ -74,7 +74,9 @@ using ReadBlob = std::function<Result<Bytes>(const Descriptor&)>;
 /// What `content` gives, as the blob of JSON that it has to be. `digest_mismatch`, or `store_failed` if it is
 /// beyond `ImageLimits`.
 Result<Bytes> read_json_blob(const Descriptor& blob, const ReadBytes& content);
-/// The image that `index` names `tag`, for this machine's platform; its layers are not looked at.
+/// The image that an entry of an index leads to, for this machine's platform; its layers are not looked at.
+Result<Image> image_at(Descriptor entry, const ReadBlob& read);
+/// The image that `index` names `tag`; as `image_at`.
 Result<Image> find_image(ByteView index, std::string_view tag, const ReadBlob& read);
 
 /// The bytes of `index` with `tag` naming `manifest`, and everything else as it was.

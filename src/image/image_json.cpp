@@ -12,34 +12,48 @@ namespace {
 
 constexpr std::string_view kDigestPrefix = "sha256:";
 
-std::string lower_case(std::string key) {
-  for (char& c : key) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return key;
-}
-
-/// Watches a parser: what JSON allows and we do not.
+/// Watches a parser: what JSON allows and we do not. Once it has a fault, nothing is kept any more.
 class Strictness {
  public:
   bool operator()(int depth, ImageJson::parse_event_t event, const ImageJson& value) {
     using Event = ImageJson::parse_event_t;
     if (depth > ImageLimits::kJsonDepth) fault_ = "it is nested too deeply";
+    if (++events_ > ImageLimits::kJsonEvents) fault_ = "it is too large";
     if (event == Event::object_start) keys_.emplace_back();
     if (event == Event::object_end && !keys_.empty()) keys_.pop_back();
-    if (event == Event::key && !keys_.back().insert(lower_case(value.get<std::string>())).second) {
-      fault_ = "it names a member twice";
-    }
-    return true;
+    if (event == Event::key && fault_.empty()) take_key(value.get<std::string>());
+    return fault_.empty();
   }
   std::string_view fault() const { return fault_; }
 
  private:
+  void take_key(const std::string& key) {
+    auto& keys = keys_.back();
+    if (!keys.insert(fold_key(key)).second) fault_ = "it names a member twice";
+    // Objects that keep their order look at every member for each new one.
+    if (keys.size() > ImageLimits::kJsonMembers) fault_ = "it has an object with too many members";
+  }
+
   std::vector<std::set<std::string>> keys_;
+  std::size_t events_ = 0;
   std::string_view fault_;
 };
 
 }  // namespace
+
+char lower_case(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+std::string fold_key(std::string_view key) {
+  constexpr std::string_view kLongS = "\xc5\xbf", kKelvin = "\xe2\x84\xaa";
+  std::string folded;
+  while (!key.empty()) {
+    const bool is_s = key.starts_with(kLongS);
+    const bool is_k = key.starts_with(kKelvin);
+    folded += is_s ? 's' : is_k ? 'k' : lower_case(key.front());
+    key.remove_prefix(is_s ? kLongS.size() : is_k ? kKelvin.size() : 1);
+  }
+  return folded;
+}
 
 std::unexpected<Error> bad_image(std::string_view document, std::string_view why) {
   return fail(ErrorCode::store_failed, text(document, " is not what an image has: ", why),

@@ -19,8 +19,13 @@ using ImageJson = nlohmann::ordered_json;
 /// `store_failed` for an image that is not as the OCI image specification has it.
 std::unexpected<Error> bad_image(std::string_view document, std::string_view why);
 
-/// Reads an object of bounded size and depth. Refuses keys that differ in case only, too: programs in Go read
-/// the one as the other, so that two readers would see two images. `store_failed`.
+/// A key as Go's encoding/json finds the field for it: without case, the long s (U+017F) as s and the Kelvin
+/// sign (U+212A) as k.
+std::string fold_key(std::string_view key);
+char lower_case(char c);  ///< of ASCII
+
+/// Reads an object of bounded size and depth. Refuses keys that are the same when folded, too: programs in Go
+/// read the one as the other, so that two readers would see two images. `store_failed`.
 Result<ImageJson> parse_image_json(ByteView json, std::string_view document);
 /// The same for a list.
 Result<ImageJson> parse_image_list(ByteView json, std::string_view document);

@@ -21,11 +21,18 @@ struct ImageLimits {
   static constexpr std::uint64_t kLayoutFileBytes = 4096;
   static constexpr std::uint64_t kJsonBytes = std::uint64_t{4} << 20;  ///< index, manifest, config
   static constexpr int kJsonDepth = 32;
-  static constexpr std::size_t kManifests = 10'000;  ///< of one index
-  static constexpr int kIndexDepth = 4;              ///< indices in indices
-  /// A layer may unpack to this many bytes whatever its compressed size, and above it to `kRatio` times that.
+  static constexpr std::size_t kJsonMembers = 1000;    ///< of one object
+  static constexpr std::size_t kJsonEvents = 500'000;  ///< keys, values, and begin and end of what holds them
+  static constexpr std::size_t kManifests = 10'000;    ///< of one index
+  static constexpr int kIndexDepth = 4;                ///< indices in indices
+  /// Layers may unpack to this many bytes whatever their compressed size, above it to `kRatio` times that.
   static constexpr std::uint64_t kFreeUnpackedBytes = std::uint64_t{256} << 20;
   static constexpr std::uint64_t kRatio = 200;
+  /// What so many compressed bytes may unpack to; for a layer, and for all the layers of an image together,
+  /// each blob counted once.
+  static constexpr std::uint64_t max_unpacked(std::uint64_t bytes) {
+    return bytes > kFreeUnpackedBytes / kRatio ? bytes * kRatio : kFreeUnpackedBytes;
+  }
 };
 
 }  // namespace trainseal

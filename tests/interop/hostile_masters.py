@@ -1,12 +1,16 @@
 """What one program sees in an image and another one does not: `verify --master` refuses it, and what it passes is what umoci unpacks."""
+import hashlib
+import json
 import os
 import stat
 import subprocess
 import tarfile
 import unittest
 
-from image_masters import CONFIG, ROOT, TrainOnMaster
-from support.images import tool
+from image_masters import CODE, CONFIG, ROOT, TrainOnMaster
+from support import journey
+from support.case import TrainsealTest
+from support.images import FORMS, tool
 from support.tars import END, GNU, block, member, padded, pax, raw, tar_of
 
 EVIL = b"another interpreter"
@@ -116,6 +120,45 @@ ODD_LAYERS = {
 }
 
 
+def replaced(old, new):
+    """An edit of JSON's text, once."""
+    def edit(text):
+        assert text.count(old) >= 1, f"{old} is not in {text}"
+        return text.replace(old, new, 1)
+    return edit
+
+
+# The keys of images as Go reads them: in any case, with the long s for s and the Kelvin sign for k.
+MISSPELLED = {
+    "an entry point": ("edit_config", replaced('"config": {', '"config": {"entrypoint": ["/opt/pht_results/run"], ')),
+    "a check of health": ("edit_config", replaced('"config": {', '"config": {"HEALTHCHECK": {"Test": ["CMD", "evil"]}, ')),
+    "what a build runs": ("edit_config", replaced('"config": {', '"config": {"onBuild": ["RUN evil"], ')),
+    "a shell": ("edit_config", replaced('"config": {', '"config": {"\\u017fhell": ["evil"], ')),
+    "a user beside another": ("edit_config", replaced('"User": ""', '"User": "", "u\\u017fer": "root"')),
+    "a folder beside another": ("edit_config", replaced('"WorkingDir": "/opt"', '"WorkingDir": "/opt", "Wor\u212aingDir": "/opt/pht_results"')),
+    "layers of the config": ("edit_config", replaced('"rootfs": {', '"rootf\\u017f": {"type": "layers", "diff_ids": []}, "rootfs": {')),
+    "diff_ids": ("edit_config", replaced('"rootfs": {', '"rootfs": {"Diff_ids": [], ')),
+    "the config's config": ("edit_config", replaced('"config": {', '"Config": {')),
+    "layers of the manifest": ("edit_manifest", replaced('"layers": [', '"layer\\u017f": [], "layers": [')),
+    "the manifest's config": ("edit_manifest", replaced('"config": {', '"Config": {}, "config": {')),
+    "a layer's digest": ("edit_manifest", replaced('"digest": ', '"Dige\\u017ft": "sha256:", "digest": ')),
+    "manifests": ("edit_index", replaced('"manifests": [', '"manife\\u017ft\\u017f": [], "manifests": [')),
+    "a manifest's annotations": ("edit_index", replaced('"annotations": {', '"Annotation\\u017f": {}, "annotations": {')),
+    "a manifest's platform": ("edit_index", replaced('"annotations": {', '"platform": {"O\\u017f": "linux"}, "annotations": {')),
+}
+# Documents that can be read as another thing.
+AMBIGUOUS = {
+    "a manifest with manifests": ("edit_manifest", replaced('"layers": [', '"manifests": [], "layers": [')),
+    "a manifest that says that it is an index": ("edit_manifest", replaced('"layers": [', '"mediaType": "application/vnd.oci.image.index.v1+json", "layers": [')),
+    "a manifest that says that it is nothing": ("edit_manifest", replaced('"layers": [', '"mediaType": null, "layers": [')),
+    "a manifest of Docker's first form": ("edit_manifest", replaced('"layers": [', '"fsLayers": [], "layers": [')),
+    "an index with layers": ("edit_index", replaced('"manifests": [', '"layers": [], "manifests": [')),
+    "an index that says that it is a manifest": ("edit_index", replaced('"manifests": [', '"mediaType": "application/vnd.oci.image.manifest.v1+json", "manifests": [')),
+}
+ATTESTATION = {"vnd.docker.reference.type": "attestation-manifest"}
+NAMED = {"org.opencontainers.image.ref.name": "latest"}
+
+
 def tree(root):
     """What a container would see below `root`, but for the train; times apart."""
     found = {}
@@ -164,6 +207,49 @@ class Disagreements(TrainOnMaster):
                     self.assert_refused(outcome, "base_mismatch")
         self.assertGreater(len(passed), 20)
 
+    def test_documents_that_readers_disagree_on(self):
+        for name, (edited, edit) in {**MISSPELLED, **AMBIGUOUS}.items():
+            with self.subTest(document=name):
+                self.put_below(tar_of([]), **{edited: edit})
+                self.assert_refused(self.verify(), "store_failed")
+                self.assert_refused(self.station.run("verify", self.layout.name()), "store_failed")
+
+    def test_attestations_are_what_is_for_no_platform(self):
+        """skopeo takes the first entry of a name, whatever its annotations call it, and an entry for its platform."""
+        def blob(content):
+            digest = hashlib.sha256(content).hexdigest()
+            (self.layout.path / "blobs" / "sha256" / digest).write_bytes(content)
+            return {"mediaType": "application/vnd.oci.image.index.v1+json", "digest": f"sha256:{digest}", "size": len(content)}
+
+        def edit(change):
+            def edit_index(text):
+                index = json.loads(text)
+                good = index["manifests"].pop()
+                evil, = [entry for entry in index["manifests"] if entry["annotations"].get("org.opencontainers.image.ref.name") == "evil"]
+                index["manifests"] += change({key: good[key] for key in ("mediaType", "digest", "size")}, {key: evil[key] for key in ("mediaType", "digest", "size")})
+                return json.dumps(index)
+            return edit_index
+
+        def nested(*entries):
+            return [{**blob(json.dumps({"schemaVersion": 2, "manifests": list(entries)}).encode()), "annotations": NAMED}]
+
+        machine = {"os": "linux", "architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)}
+        nowhere = {"os": "unknown", "architecture": "unknown"}
+        cases = {
+            "of the name": (lambda good, evil: [{**evil, "annotations": {**NAMED, **ATTESTATION}}, {**good, "annotations": NAMED}], False),
+            "of the name, for no platform": (lambda good, evil: [{**evil, "annotations": {**NAMED, **ATTESTATION}, "platform": nowhere}, {**good, "annotations": NAMED}], False),
+            "for this platform": (lambda good, evil: nested({**evil, "annotations": ATTESTATION, "platform": machine}, {**good, "platform": machine}), False),
+            "for any platform": (lambda good, evil: nested({**evil, "annotations": ATTESTATION}, good), False),
+            "for no platform": (lambda good, evil: nested({**good, "platform": machine}, {**evil, "annotations": ATTESTATION, "platform": nowhere}), True),
+        }
+        for name, (change, passes) in cases.items():
+            with self.subTest(attestation=name):
+                self.layout.write("evil", [tar_of(ROOT), EVIL_PYTHON + END, self.sealed], CONFIG)
+                self.put_below(tar_of([]), edit_index=edit(change))
+                self.assert_done(self.verify()) if passes else self.assert_refused(self.verify(), "store_failed")
+                (self.layout.path / "index.json").write_text('{"schemaVersion":2,"manifests":[]}')
+                self.layout.write("base", [tar_of(ROOT)], CONFIG)
+
     def test_layers_of_honest_programs_are_the_same(self):
         """One tree as each of them packs it."""
         home = self.fresh("honest")
@@ -200,6 +286,59 @@ class Disagreements(TrainOnMaster):
         if info.name.endswith(("plain", "second")):
             info.pax_headers = {"SCHILY.xattr.user.note": b"\0\xffx=y\n".decode("utf-8", "surrogateescape")}
         return info
+
+
+class OthersInTheArchive(TrainsealTest):
+    """Images beside the train, in an archive that is written anew."""
+
+    def put_beside(self, archive, manifest_text, **entry):
+        """An image of one layer and its entry in the index; returns the names of its blobs."""
+        with tarfile.open(archive) as tar:
+            members = {info.name: tar.extractfile(info).read() for info in tar if info.isfile()}
+        added = []
+
+        def blob(content):
+            added.append(f"blobs/sha256/{hashlib.sha256(content).hexdigest()}")
+            members[added[-1]] = content
+            return {"digest": "sha256:" + added[-1].rpartition("/")[2], "size": len(content)}
+
+        layer = blob(tar_of([member("other", b"another image")]))
+        config = blob(json.dumps({"rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}}).encode())
+        manifest = blob(manifest_text(json.dumps({"schemaVersion": 2, "config": config, "layers": [layer]})).encode())
+        index = json.loads(members["index.json"])
+        index["manifests"].append({**manifest, "annotations": {"org.opencontainers.image.ref.name": "other"}, **entry})
+        members["index.json"] = json.dumps(index).encode()
+        archive.write_bytes(tar_of([member(name, content) for name, content in members.items()]))
+        return added
+
+    def test_are_kept_whatever_their_descriptors_say(self):
+        def same(text):
+            return text
+
+        def twice(text):
+            return text[:-1] + ', "Layers": []}'
+
+        manifest = {"mediaType": "application/vnd.oci.image.manifest.v1+json"}
+        for name, (text, entry, passes) in {"no type": (same, {}, True), "an odd type": (same, {"mediaType": "application/json"}, True),
+                                            "a manifest that cannot be understood": (twice, manifest, False),
+                                            "a descriptor that is none": (same, {"size": "1"}, False)}.items():
+            with self.subTest(other=name):
+                train = journey.OwnTrain(self, journey.keys_of_sizes([2048, 2048]), CODE)
+                images = FORMS["oci-archive"](train.home).make_base()
+                self.assert_done(train.propose())
+                self.assert_done(train.builder().run("build", train.home / "proposal.json", "--files", train.files, "--to", images.name()))
+                added = self.put_beside(images.path, text, **entry)
+                station = train.station(0)
+                self.assert_done(station.run("pre-run", images.name(), "--out", train.home / "out"))
+                before = images.path.read_bytes()
+                outcome = station.run("post-run", images.name(), "--results", train.home / "out")
+                if passes:
+                    self.assert_done(outcome)
+                    with tarfile.open(images.path) as tar:
+                        self.assertEqual([blob for blob in added if blob not in tar.getnames()], [])
+                else:
+                    self.assert_refused(outcome, "store_failed")
+                    self.assertEqual(images.path.read_bytes(), before)
 
 
 if __name__ == "__main__":

@@ -53,9 +53,12 @@ CHANGED_SETTINGS = {
     "Env": {"Env": ["PATH=/usr/bin", "PYTHONSTARTUP=/tmp/x"]}, "Entrypoint": {"Entrypoint": ["/bin/sh", "-c"]}, "User": {"User": "1000"},
     "WorkingDir": {"WorkingDir": "/tmp"}, "Volumes": {"Volumes": {"/data": {}, "/opt/pht_results": {}}},
     "Healthcheck": {"Healthcheck": {"Test": ["CMD", "x"]}}, "Cmd": {"Cmd": ["sh", "-c", LISTED]},
-    "Cmd ": {"Cmd": ["python3", "/opt/pht_train/unlisted.py"]}, "Cmd  ": {"Cmd": ["/opt/tool", LISTED]},
 }
-SAME_SETTINGS = [{"Cmd": ["python", LISTED]}, {"Cmd": [LISTED, "/opt/pht_train/lib/tool.py"]}, {"Entrypoint": []}, {"Healthcheck": None}]
+# Commands that run more than listed files.
+CHANGED_COMMANDS = [["python3", "/opt/pht_train/unlisted.py"], ["/opt/tool", LISTED], ["//opt/tool", LISTED], ["/usr/../opt/tool", LISTED], ["/opt", LISTED],
+                    ["/usr/bin/", LISTED], ["pht_results/run.sh", LISTED], ["./tool", LISTED], [".", LISTED], ["", LISTED], ["-cimport os; os.system('evil')", LISTED],
+                    ["sh -c evil", LISTED], ["python3", "-i", LISTED], ["python3"], [LISTED, ""], ["python3", LISTED + "/"], ["python3", None], [], "python3 " + LISTED]
+SAME_SETTINGS = [{"Cmd": ["/usr/bin/python3", LISTED]}, {"Cmd": ["python", LISTED]}, {"Cmd": [LISTED, "/opt/pht_train/lib/tool.py"]}, {"Entrypoint": []}, {"Healthcheck": None}]
 
 
 class Layout(Images):
@@ -129,6 +132,19 @@ class Masters(TrainOnMaster):
             with self.subTest(setting=name):
                 self.put(config=config)
                 self.assertIn(name.strip() + " is ", self.assert_refused(self.verify(), "base_mismatch")["message"])
+
+    def test_commands_run_listed_files_only(self):
+        for command in CHANGED_COMMANDS:
+            with self.subTest(command=command):
+                self.put(config={"Cmd": command})
+                self.assertIn("Cmd is ", self.assert_refused(self.verify(), "base_mismatch")["message"])
+        # An entry point gets every word, and could take the first for a program, or for code.
+        entered = {**CONFIG, "Entrypoint": ["python3"], "Cmd": ["-V"]}
+        self.layout.write("base", [tar_of(ROOT)], entered)
+        for command, passes in {(LISTED,): True, (LISTED, "/opt/pht_train/lib/tool.py"): True, ("-V",): True, ("-V", LISTED): False, ("sh", LISTED): False}.items():
+            with self.subTest(command=command):
+                self.put(config={**entered, "Cmd": list(command)})
+                self.assert_done(self.verify()) if passes else self.assert_refused(self.verify(), "base_mismatch")
 
     def test_what_means_the_same_passes(self):
         for name, same in SAME_FILES.items():

@@ -8,8 +8,8 @@ import subprocess
 import tarfile
 import unittest
 
-from support import scratch, vectors
-from support.case import TrainsealTest
+from support import party, scratch, vectors
+from support.case import TrainsealTest, unless_sanitized
 from support.tars import END, block, member, pax, raw, tar_of
 
 MIB = 1 << 20
@@ -274,6 +274,9 @@ class Hostile(TrainsealTest):
             "no rootfs": (spoilt(edit_config=lambda config: config.pop("rootfs")), ["store_failed"]),
             "diff_ids that are none": (spoilt(edit_config=lambda config: config["rootfs"].update(diff_ids=[1, 2])), ["store_failed"]),
             "a config with a member twice": (spoilt(config_text=lambda text: text[:-1] + ', "Rootfs": {}}'), ["store_failed"]),
+            "an object with too many members": (spoilt(config_text=lambda text: text[:-1] + "".join(f', "k{number}": 0' for number in range(80_000)) + "}"),
+                                                ["store_failed"]),
+            "very many values": (spoilt(config_text=lambda text: text[:-1] + ', "x": [' + "[]," * 700_000 + "[]]}"), ["store_failed"]),
             "two images of the name": (spoilt(edit_index=lambda index, blob: index["manifests"].append(index["manifests"][1])), ["store_failed"]),
             "an index in itself": (spoilt(edit_index=index_in_index(6)), ["store_failed"]),
             "two images for this machine": (spoilt(edit_index=index_in_index(1, ("amd64", "amd64"))), ["store_failed"]),
@@ -290,6 +293,39 @@ class Hostile(TrainsealTest):
         in_index.edit_index = index_in_index()
         for form in ("oci", "oci-archive"):
             self.assert_done(self.station.run("verify", self.put(in_index, form)[1]))
+
+    def verify_within(self, image, **limits):
+        """`verify` of a layout by a process that may have so many bytes."""
+        _, name = self.put(image, "oci")
+        return party.run(["verify", name], self.station.env, enter=["prlimit", *(f"--{limit}={most}" for limit, most in limits.items())])
+
+    def test_small_images_do_not_fill_the_disk(self):
+        """The scratch file has a limit; a process that writes more is killed."""
+        for times in (20, 500):
+            image = self.image(gzip.compress(tar_of([member("opt/pht_results/zeros", bytes(60 * MIB))])))
+            for each in (image.blobs, image.tars, image.diff_ids, image.types):
+                each += [each[-1]] * (times - 1)
+            with self.subTest(times=times):
+                self.assert_refused(self.verify_within(image, fsize=280 * MIB), "store_failed")
+
+    @unless_sanitized
+    def test_small_images_do_not_fill_the_memory(self):
+        for name, layer in {"files": b"".join(block(f"opt/pht_results/{number}") for number in range(520_000)),
+                            "long names": b"".join(pax(f"path=opt/pht_results/{number}/" + "x/" * 200 + "y" * 3000) + block("x") for number in range(50_000)),
+                            "folders": b"".join(pax(f"path=opt/pht_results/{number}/" + "xxxxxxxxxxxxxxx/" * 250 + "x") + block("x") for number in range(1000))}.items():
+            with self.subTest(many=name):
+                image = self.image(gzip.compress(layer, 1))
+                self.assert_refused(self.verify_within(image, data=500 * MIB), "hostile_path")
+
+    @unless_sanitized
+    def test_a_machine_without_memory_is_told_of(self):
+        image = self.image(gzip.compress(b"".join(block(f"opt/files/{number}") for number in range(300_000)), 1))
+        self.assert_refused(self.verify_within(image, data=40 * MIB), "internal")
+
+    def test_what_costs_the_square_of_its_size_is_there_once(self):
+        files = [member(f"opt/pht_results/{number}") for number in range(20_000)]
+        image = self.image(gzip.compress(tar_of([*files, *[member("opt/pht_results/.wh..wh..opq")] * 20_000]), 1))
+        self.refuse_in_all_forms(image, ["hostile_path"], ("oci",))
 
     def test_links_in_layouts(self):
         for name in ("index.json", "blobs/sha256"):
@@ -319,6 +355,30 @@ class Hostile(TrainsealTest):
                 members["manifest.json"] = json.dumps(entries).encode()
                 self.write_tar(place / "image", members)
                 self.refuse(place, f"docker-archive:{place / 'image'}:{NAME}:latest", ["store_failed", "hostile_path"])
+
+    def test_an_archive_that_is_two_images(self):
+        """Docker loads by manifest.json, and with containerd's store by index.json."""
+        def both(image, other, annotations):
+            files = {**other.layout(), **image.docker()}
+            index = json.loads(files["index.json"])
+            for entry in index["manifests"]:
+                entry["annotations"] = annotations(entry["annotations"]["org.opencontainers.image.ref.name"])
+            files["index.json"] = json.dumps(index).encode()
+            return files
+
+        changed = self.image(tar_of([member("usr/tool", b"evil")]))
+        for what, annotations in {"the tag": lambda tag: {"org.opencontainers.image.ref.name": tag},
+                                  "the name": lambda tag: {"org.opencontainers.image.ref.name": f"{NAME}:{tag}"},
+                                  "containerd's": lambda tag: {"io.containerd.image.name": f"{NAME}:{tag}", "org.opencontainers.image.ref.name": "x"}}.items():
+            for other, passes in ((self.image(), True), (changed, False)):
+                with self.subTest(names=what, passes=passes):
+                    place = self.fresh("place")
+                    self.write_tar(place / "image", both(self.image(), other, annotations))
+                    name = f"docker-archive:{place / 'image'}:{NAME}:latest"
+                    if passes:
+                        self.assert_done(self.station.run("verify", name))
+                    else:
+                        self.refuse(place, name, ["store_failed"])
 
     def test_outer_tars(self):
         def named(form):

@@ -418,6 +418,16 @@ class Calls(OperatorTest):
         self.assert_hint(station.run("pre-run", "/nowhere/train"), "store_failed", "/nowhere/train")
         error = self.assert_refused(station.run("pre-run", "dir:/x"), "usage")
         self.assertIn("folder:", error["message"] + error["hint"])
+        archive = self.fresh() / "no.tar"
+        for form in ("oci-archive", "docker-archive"):
+            self.assert_hint(station.run("verify", f"{form}:{archive}"), "store_failed", f'there is no file "{archive}"', "docker save")
+
+    def test_names_of_images_that_are_none(self):
+        station = self.station()
+        for name in (b"oci:/x:\xff", b"oci-archive:/x:\xff", b"docker-archive:/x:a:\xff", b"docker-archive:/x:\xff:a", b"oci:/x:a b", b"docker-archive:/x:UP:a"):
+            with self.subTest(name=name):
+                self.assert_refused(station.run("verify", name), "usage")
+                self.assert_refused(station.run("post-run", self.stop.received.opt, "--to", name), "usage")
 
     def test_an_answer_for_a_person_without_json(self):
         station = self.station()

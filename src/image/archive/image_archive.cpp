@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/text.h"
+#include "image/image_documents.h"
 #include "image/image_json.h"
 #include "image/layout/layout_writer.h"
 #include "image/limits.h"
@@ -12,6 +13,9 @@ namespace trainseal {
 namespace {
 
 using Type = ImageJson::value_t;
+
+constexpr std::string_view kContainerdName = "io.containerd.image.name";
+constexpr std::string_view kRefName = "org.opencontainers.image.ref.name";
 
 std::string member_of(const Descriptor& blob) { return text(kBlobFolder, '/', blob.digest.hex()); }
 
@@ -57,14 +61,46 @@ std::string complete_name(const std::string& name) {
   return text("docker.io/", slash == std::string::npos ? "library/" : "", name);
 }
 
+/// A blob of JSON in an archive that is a layout.
+Result<Bytes> read_blob(const TarFile& archive, const Descriptor& blob) {
+  TRY(const Extent extent, find_blob(archive, blob));
+  return read_json_blob(blob, archive.reading(extent));
+}
+
+/// Whether an entry of `index.json` is for the image NAME:TAG: containerd's name, or else that of the layout.
+bool is_entry_for(const ImageJson& entry, const std::string& name) {
+  const std::string full = annotation(entry, kContainerdName);
+  if (!full.empty()) return complete_name(full) == complete_name(name);
+  const std::string tag = annotation(entry, kRefName);
+  return !tag.empty() && (tag == name || tag == name.substr(name.rfind(':') + 1));
+}
+
+/// Where the archive is a layout, too, its index has to have the same image for the names: Docker with
+/// containerd's store loads by that.
+Result<void> check_index(const TarFile& archive, const DockerEntry& entry, const Digest256& config) {
+  TRY(const auto has_index, archive.find(kIndexFile));
+  if (!has_index) return {};
+  TRY(const Bytes bytes, archive.read(kIndexFile, ImageLimits::kJsonBytes));
+  TRY(const ImageJson index, parse_index(bytes));
+  for (const ImageJson& candidate : index["manifests"]) {
+    const auto named = std::ranges::find_if(
+        entry.names, [&](const std::string& name) { return is_entry_for(candidate, name); });
+    if (named == entry.names.end()) continue;
+    TRY(Descriptor descriptor, read_descriptor(candidate, kIndexFile));
+    TRY(const Image image,
+        image_at(std::move(descriptor), [&](const Descriptor& blob) { return read_blob(archive, blob); }));
+    if (image.config.digest != config)
+      return bad_image(kIndexFile,
+                       text("it has another image ", quoted(*named), " than ", kDockerManifestFile));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Image> find_oci_image(const TarFile& archive, std::string_view tag) {
   TRY(const Bytes index, archive.read(kIndexFile, ImageLimits::kJsonBytes));
-  auto found = find_image(index, tag, [&](const Descriptor& blob) -> Result<Bytes> {
-    TRY(const Extent extent, find_blob(archive, blob));
-    return read_json_blob(blob, archive.reading(extent));
-  });
+  auto found = find_image(index, tag, [&](const Descriptor& blob) { return read_blob(archive, blob); });
   if (!found && found.error().code == ErrorCode::store_failed)
     found.error().what += text(" in ", quoted(archive.path().string()));
   return found;
@@ -82,11 +118,9 @@ Result<void> unpack_oci_image(const TarFile& archive, std::string_view tag,
 
 Result<std::vector<DockerEntry>> read_docker_entries(const TarFile& archive) {
   TRY(const Bytes bytes, archive.read(kDockerManifestFile, ImageLimits::kJsonBytes));
-  TRY(const auto json, parse_image_list(bytes, kDockerManifestFile));
-  if (json.size() > ImageLimits::kManifests) return bad_image(kDockerManifestFile, "it has too many entries");
+  TRY(const auto json, parse_docker_manifest(bytes, kDockerManifestFile));
   std::vector<DockerEntry> entries;
   for (const ImageJson& image : json) {
-    if (!image.is_object()) return bad_image(kDockerManifestFile, "an entry is no object");
     DockerEntry entry;
     entry.config = text_member(image, "Config");
     TRY(entry.names, read_texts(image, "RepoTags"));
@@ -137,8 +171,8 @@ std::string docker_index_json(const std::vector<NamedImage>& images) {
   for (const auto& [image, names] : images) {
     for (const std::string& name : names) {
       ImageJson entry = to_json(image.manifest);
-      entry["annotations"] = {{"io.containerd.image.name", complete_name(name)},
-                              {"org.opencontainers.image.ref.name", name.substr(name.rfind(':') + 1)}};
+      entry["annotations"] = {{std::string(kContainerdName), complete_name(name)},
+                              {std::string(kRefName), name.substr(name.rfind(':') + 1)}};
       manifests.push_back(std::move(entry));
     }
   }
@@ -151,6 +185,7 @@ Result<Image> unpack_docker_image(const TarFile& archive, const DockerEntry& ent
                                   const std::filesystem::path& layout, std::string_view tag) {
   TRY(Bytes config_json, archive.read(entry.config, ImageLimits::kJsonBytes));
   TRY(Descriptor config, add_blob(layout, media_type::kConfig, config_json));
+  TRY_DO(check_index(archive, entry, config.digest));
   ImageJson manifest = {
       {"schemaVersion", 2}, {"mediaType", std::string(media_type::kManifest)}, {"config", to_json(config)}};
   manifest["layers"] = ImageJson::array();

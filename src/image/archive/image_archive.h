@@ -48,7 +48,8 @@ std::string docker_manifest_json(const std::vector<NamedImage>& images);
 std::string docker_index_json(const std::vector<NamedImage>& images);
 
 /// Copies the image of the entry into the layout in the private folder `layout`, with a manifest made for it,
-/// and names it `tag`.
+/// and names it `tag`. `store_failed` if the archive has an `index.json`, too, with another image for one of
+/// the entry's names.
 Result<Image> unpack_docker_image(const TarFile& archive, const DockerEntry& entry,
                                   const std::filesystem::path& layout, std::string_view tag);
 

@@ -152,6 +152,11 @@ class TarFile::List {
 Result<TarFile> TarFile::open(const std::filesystem::path& path) {
   // O_NONBLOCK: a pipe must not make the program wait.
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  if (!fd && errno == ENOENT) {
+    return fail(ErrorCode::store_failed, text("there is no file ", quoted(path.string())),
+                "is its name right? An archive is a tar file: docker save -o FILE …, or skopeo copy … "
+                "oci-archive:FILE");
+  }
   if (!fd) return fail(system_error(ErrorCode::store_failed, "open the archive", path, errno, "open"));
   TRY(const std::uint64_t size, size_of_file(fd.get(), path));
   TRY_DO(check_uncompressed(fd.get(), path));

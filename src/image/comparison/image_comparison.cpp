@@ -5,7 +5,7 @@
 
 #include "base/text.h"
 #include "image/comparison/root_tree.h"
-#include "image/image_json.h"
+#include "image/image_documents.h"
 
 namespace trainseal {
 namespace {
@@ -110,8 +110,27 @@ ImageJson setting(const ImageJson& config, const char* name) {
   return is_nothing ? ImageJson(nullptr) : *found;
 }
 
-/// Whether the command runs nothing but the train's listed files, with one program of the image at most.
-bool names_only_listed(const ImageJson& command, const std::vector<std::string>& listed) {
+/// The first word of a command, if it is one.
+std::string program_of(const ImageJson& command) {
+  return command.is_array() && command[0].is_string() ? command[0].get<std::string>() : std::string();
+}
+
+/// Whether `word` can only be a program of the image: a bare name, which is looked for in PATH, or a clean
+/// absolute path, not below /opt; never an option, and nothing that a shell or an interpreter could take for
+/// more than a name.
+bool is_program_of_image(std::string_view word) {
+  constexpr std::string_view kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/-";
+  if (word.empty() || word.front() == '-' || word.find_first_not_of(kPlain) != std::string_view::npos)
+    return false;
+  if (word.find('/') == std::string_view::npos) return word != "." && word != "..";
+  const auto clean = clean_member_name(word);
+  return clean && word == text('/', *clean) && *clean != "opt" && !clean->starts_with("opt/");
+}
+
+/// Whether the command runs nothing but the train's listed files, with one program of the image at most,
+/// where there is no entry point that would get its name as an argument.
+bool names_only_listed(const ImageJson& command, const std::vector<std::string>& listed,
+                       std::string_view master_program, bool has_entrypoint) {
   if (!command.is_array()) return false;
   std::size_t files = 0;
   for (std::size_t i = 0; i < command.size(); ++i) {
@@ -119,16 +138,18 @@ bool names_only_listed(const ImageJson& command, const std::vector<std::string>&
     const std::string word = command[i].get<std::string>();
     const bool is_listed = word.starts_with(kTrainFolder) &&
                            std::ranges::find(listed, word.substr(kTrainFolder.size())) != listed.end();
+    const bool is_program =
+        i == 0 && !has_entrypoint && (word == master_program || is_program_of_image(word));
     if (is_listed) ++files;
-    if (!is_listed && (i > 0 || word.starts_with("/opt/"))) return false;
+    if (!is_listed && !is_program) return false;
   }
   return files > 0;
 }
 
 Result<void> compare_settings(const Image& image, const Image& master, const std::vector<std::string>& listed,
                               ImageDifferences& found) {
-  TRY(const auto image_json, parse_image_json(image.config_json, "the image's config"));
-  TRY(const auto master_json, parse_image_json(master.config_json, "the master's config"));
+  TRY(const auto image_json, parse_config(image.config_json));
+  TRY(const auto master_json, parse_config(master.config_json));
   const ImageJson none = ImageJson::object();
   const ImageJson* is = find_member(image_json, "config", Type::object);
   const ImageJson* was = find_member(master_json, "config", Type::object);
@@ -142,7 +163,9 @@ Result<void> compare_settings(const Image& image, const Image& master, const std
           text(name, " is ", write_image_json(here), " instead of ", write_image_json(there)));
   }
   const ImageJson command = setting(*is, "Cmd");
-  if (command != setting(*was, "Cmd") && !names_only_listed(command, listed))
+  const ImageJson master_command = setting(*was, "Cmd");
+  if (command != master_command &&
+      !names_only_listed(command, listed, program_of(master_command), !setting(*is, "Entrypoint").is_null()))
     found.settings.push_back(text("Cmd is ", write_image_json(command),
                                   ", which is not the master's and names more than listed files"));
   return {};

@@ -95,8 +95,9 @@ Result<ByteView> LayerReader::State::unpack() {
   }
   if (status != ARCHIVE_OK) return failed();
   tar_bytes += size;
-  if (tar_bytes > std::max(ImageLimits::kFreeUnpackedBytes, facts.size * ImageLimits::kRatio)) {
-    return walk.title().damaged(text("its ", facts.size, " bytes unpack to more than ", tar_bytes));
+  if (tar_bytes > facts.max_unpacked) {
+    return walk.title().damaged(text("its ", facts.size, " bytes unpack to more than ", facts.max_unpacked,
+                                     ", with the layers below"));
   }
   const ByteView got(static_cast<const std::uint8_t*>(bytes), size);
   tar_hash.update(got);
@@ -221,6 +222,8 @@ Result<std::optional<LayerMember>> LayerReader::next() {
 }
 
 Result<std::size_t> LayerReader::read(MutableByteView buffer) { return state_->walk.read(buffer); }
+
+std::uint64_t LayerReader::unpacked() const { return state_->tar_bytes; }
 
 Result<Digest256> LayerReader::content_digest() {
   Sha256 hash;

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "crypto/digest.h"
+#include "image/limits.h"
 #include "image/stream.h"
 #include "image/tar/tar_walk.h"
 
@@ -27,9 +28,10 @@ struct LayerMember {
 
 /// What a manifest and a config say about a layer.
 struct LayerFacts {
-  Digest256 digest;        ///< of the blob
-  std::uint64_t size = 0;  ///< of the blob, bytes
-  Digest256 diff_id;       ///< of the tar in it
+  Digest256 digest;                                              ///< of the blob
+  std::uint64_t size = 0;                                        ///< of the blob, bytes
+  Digest256 diff_id;                                             ///< of the tar in it
+  std::uint64_t max_unpacked = ImageLimits::max_unpacked(size);  ///< bytes that it may unpack to
 };
 
 /// Reads a layer's tar (`TarWalk`), uncompressed or in gzip or zstd, told apart by its bytes: member after
@@ -54,6 +56,8 @@ class LayerReader {
   Result<std::size_t> read(MutableByteView buffer);
   /// The SHA-256 of the file that `next` returned, from where it stands.
   Result<Digest256> content_digest();
+  /// Bytes that were unpacked so far.
+  std::uint64_t unpacked() const;
 
  private:
   struct State;

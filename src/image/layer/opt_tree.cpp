@@ -93,7 +93,7 @@ class OptTree::Layer {
   Result<void> clear(const std::string& folder, const LayerMember& member);
   Result<void> write(const LayerMember& member);
   Result<Node*> folder_for(std::string_view folder, const LayerMember& member);
-  Result<Node*> add(Node& folder, std::string_view name, const LayerMember& member);
+  Result<Node*> add(Node& folder, std::string_view name, const LayerMember& member, std::size_t path_bytes);
   Result<void> fill(Node& node, const LayerMember& member);
   Node* find(std::string_view path) const { return const_cast<Node*>(tree_.node_at(path)); }
 
@@ -106,7 +106,7 @@ class OptTree::Layer {
   LayerReader& reader_;
   std::string name_;
   std::size_t number_;
-  std::set<std::string, std::less<>> removed_;  ///< by this layer
+  std::set<std::string, std::less<>> removed_, cleared_;  ///< by this layer
 };
 
 Result<void> OptTree::Layer::apply(const LayerMember& member) {
@@ -122,6 +122,7 @@ Result<void> OptTree::Layer::apply(const LayerMember& member) {
 }
 
 Result<void> OptTree::Layer::clear(const std::string& folder, const LayerMember& member) {
+  if (!cleared_.insert(folder).second) return hostile(member, "twice");
   Node* const node = find(folder);
   if (node == nullptr) return {};
   if (!node->is_folder()) return hostile(member, "which empties what is no folder");
@@ -147,7 +148,7 @@ Result<void> OptTree::Layer::write(const LayerMember& member) {
   if (removed_.contains(member.name)) return hostile(member, "and its removal");
   if (member.name == kOpt && member.kind != MemberKind::folder) return hostile(member, "which is no folder");
   TRY(Node * parent, folder_for(folder, member));
-  TRY(Node * node, add(*parent, last, member));
+  TRY(Node * node, add(*parent, last, member, member.name.size()));
   tree_.newest_mtime_ = std::max(tree_.newest_mtime_, member.mtime);
   return fill(*node, member);
 }
@@ -159,13 +160,14 @@ Result<OptTree::Node*> OptTree::Layer::folder_for(std::string_view folder, const
     made.kind = MemberKind::folder;
     return made;
   };
+  const std::size_t whole = folder.size();
   Node* here = tree_.root_.get();
   while (!folder.empty()) {
     const std::string_view component = take_component(folder);
     if (component.starts_with(kWhiteout)) return hostile(member, "in a folder with the name of a deletion");
     const auto found = here->children.find(component);
     if (found == here->children.end()) {
-      TRY(here, add(*here, component, kFolder()));
+      TRY(here, add(*here, component, kFolder(), whole - folder.size()));
     } else if (found->second->is_folder()) {
       here = found->second.get();
     } else {
@@ -176,7 +178,9 @@ Result<OptTree::Node*> OptTree::Layer::folder_for(std::string_view folder, const
 }
 
 /// The node for a member: the folder that is there already, or a new one in the place of what was there.
-Result<OptTree::Node*> OptTree::Layer::add(Node& folder, std::string_view name, const LayerMember& member) {
+/// `path_bytes` is how long its whole path is, as it will be listed.
+Result<OptTree::Node*> OptTree::Layer::add(Node& folder, std::string_view name, const LayerMember& member,
+                                           std::size_t path_bytes) {
   const auto found = folder.children.find(name);
   if (found != folder.children.end()) {
     Node& old = *found->second;
@@ -187,7 +191,7 @@ Result<OptTree::Node*> OptTree::Layer::add(Node& folder, std::string_view name, 
     if (old.has_of_layer(number_)) return hostile(member, "twice");
     folder.children.erase(found);
   }
-  tree_.name_bytes_ += name.size() + member.target.size();
+  tree_.name_bytes_ += path_bytes + member.target.size();
   if (++tree_.entries_ > ImageLimits::kTreeEntries || tree_.name_bytes_ > ImageLimits::kTreeNameBytes) {
     return hostile(member, "and more files than a train may have");
   }

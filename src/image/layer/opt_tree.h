@@ -63,7 +63,7 @@ class OptTree {
   std::unique_ptr<Node> root_;  ///< of the image; only its child `opt` is kept
   std::size_t layers_ = 0;
   std::size_t entries_ = 0;     ///< ever made
-  std::size_t name_bytes_ = 0;  ///< of those
+  std::size_t name_bytes_ = 0;  ///< of the paths and targets of those
   std::int64_t newest_mtime_ = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <set>
 
 #include "base/text.h"
 #include "image/image_json.h"
@@ -13,6 +14,16 @@ namespace trainseal {
 namespace {
 
 std::string blob_name(const Descriptor& blob) { return text("blob sha256:", blob.digest.hex()); }
+
+/// Of all layers together, each counted once: a short list can name one many times.
+std::uint64_t size_of_layers(const Image& image) {
+  std::set<std::string> seen;
+  std::uint64_t size = 0;
+  for (const ImageLayer& layer : image.layers) {
+    if (seen.insert(layer.blob.digest.hex()).second) size += layer.blob.size;
+  }
+  return size;
+}
 
 Result<void> check_layout_file(int folder, const std::filesystem::path& path) {
   if (!exists_at(folder, kLayoutFile)) {
@@ -82,13 +93,16 @@ Result<Image> Layout::find(std::string_view tag) const {
 
 Result<void> Layout::for_each_layer(
     const Image& image, const std::function<Result<void>(LayerReader&, const std::string& name)>& use) const {
+  std::uint64_t left = ImageLimits::max_unpacked(size_of_layers(image));
   for (std::size_t i = 0; i < image.layers.size(); ++i) {
     const ImageLayer& layer = image.layers[i];
     const std::string name = text("layer ", i + 1, " of ", image.layers.size());
     TRY(const UniqueFd file, open_blob(layer.blob));
-    TRY(LayerReader reader, LayerReader::open(read_from(file.get(), name),
-                                              {layer.blob.digest, layer.blob.size, layer.diff_id}, name));
+    TRY(LayerReader reader,
+        LayerReader::open(read_from(file.get(), name),
+                          {layer.blob.digest, layer.blob.size, layer.diff_id, left}, name));
     TRY_DO(use(reader, name));
+    left -= reader.unpacked();
   }
   return {};
 }

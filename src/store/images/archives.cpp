@@ -340,13 +340,10 @@ std::string name_without_tag(const std::string& name) {
 /// The one name that the images in the file have.
 Result<std::string> name_in(const std::filesystem::path& file) {
   std::set<std::string> names;
-  std::error_code error;
-  if (std::filesystem::exists(file, error)) {
-    TRY(const TarFile archive, TarFile::open(file));
-    TRY(const auto entries, read_docker_entries(archive));
-    for (const DockerEntry& entry : entries) {
-      for (const std::string& name : entry.names) names.insert(name_without_tag(name));
-    }
+  TRY(const TarFile archive, TarFile::open(file));
+  TRY(const auto entries, read_docker_entries(archive));
+  for (const DockerEntry& entry : entries) {
+    for (const std::string& name : entry.names) names.insert(name_without_tag(name));
   }
   if (names.size() == 1) return *names.begin();
   return fail(ErrorCode::usage,
