@@ -311,6 +311,7 @@ class Hostile(TrainsealTest):
     @unless_sanitized
     def test_small_images_do_not_fill_the_memory(self):
         for name, layer in {"files": b"".join(block(f"opt/pht_results/{number}") for number in range(520_000)),
+                            "removals": b"".join(block(f"opt/pht_results/.wh.{number}") for number in range(520_000)),
                             "long names": b"".join(pax(f"path=opt/pht_results/{number}/" + "x/" * 200 + "y" * 3000) + block("x") for number in range(50_000)),
                             "folders": b"".join(pax(f"path=opt/pht_results/{number}/" + "xxxxxxxxxxxxxxx/" * 250 + "x") + block("x") for number in range(1000))}.items():
             with self.subTest(many=name):

@@ -50,6 +50,8 @@ class RootTree::Layer {
       if (!member) return {};
       TRY_DO(count(member->name, member->target.size()));
       TRY_DO(apply(*member));
+      if (entries_.size() + removed_.size() + cleared_.size() > ImageLimits::kTreeEntries)
+        return hostile(member->name, "and more files than an image may have");
     }
   }
 
@@ -120,8 +122,7 @@ class RootTree::Layer {
     static_cast<RootEntry&>(placed) = std::move(entry);
     placed.implied = false;
     placed.written = number_;
-    if (entries_.size() <= ImageLimits::kTreeEntries) return {};
-    return hostile(path, "and more files than an image may have");
+    return {};
   }
 
   /// What is missing of the folders that `path` lies in is made.

@@ -95,6 +95,7 @@ class OptTree::Layer {
   Result<Node*> folder_for(std::string_view folder, const LayerMember& member);
   Result<Node*> add(Node& folder, std::string_view name, const LayerMember& member, std::size_t path_bytes);
   Result<void> fill(Node& node, const LayerMember& member);
+  Result<void> count(std::size_t bytes, const LayerMember& member);
   Node* find(std::string_view path) const { return const_cast<Node*>(tree_.node_at(path)); }
 
   std::unexpected<Error> hostile(const LayerMember& member, std::string_view why) const {
@@ -122,6 +123,7 @@ Result<void> OptTree::Layer::apply(const LayerMember& member) {
 }
 
 Result<void> OptTree::Layer::clear(const std::string& folder, const LayerMember& member) {
+  TRY_DO(count(folder.size(), member));
   if (!cleared_.insert(folder).second) return hostile(member, "twice");
   Node* const node = find(folder);
   if (node == nullptr) return {};
@@ -133,6 +135,7 @@ Result<void> OptTree::Layer::clear(const std::string& folder, const LayerMember&
 Result<void> OptTree::Layer::remove(const std::string& path, const LayerMember& member) {
   const auto [folder, last] = split(path);
   if (last.empty() || last == "." || last == "..") return hostile(member, "which removes no name");
+  TRY_DO(count(path.size(), member));
   removed_.insert(path);
   Node* const parent = find(folder);
   if (parent == nullptr) return {};
@@ -191,15 +194,20 @@ Result<OptTree::Node*> OptTree::Layer::add(Node& folder, std::string_view name, 
     if (old.has_of_layer(number_)) return hostile(member, "twice");
     folder.children.erase(found);
   }
-  tree_.name_bytes_ += path_bytes + member.target.size();
-  if (++tree_.entries_ > ImageLimits::kTreeEntries || tree_.name_bytes_ > ImageLimits::kTreeNameBytes) {
-    return hostile(member, "and more files than a train may have");
-  }
+  TRY_DO(count(path_bytes + member.target.size(), member));
   auto& node = folder.children[std::string(name)];
   node = std::make_unique<Node>();
   node->kind = member.kind;
   node->layer = number_;
   return node.get();
+}
+
+/// Of what is remembered: entries, and removals while their layer is applied.
+Result<void> OptTree::Layer::count(std::size_t bytes, const LayerMember& member) {
+  tree_.name_bytes_ += bytes;
+  if (++tree_.entries_ <= ImageLimits::kTreeEntries && tree_.name_bytes_ <= ImageLimits::kTreeNameBytes)
+    return {};
+  return hostile(member, "and more files than a train may have");
 }
 
 Result<void> OptTree::Layer::fill(Node& node, const LayerMember& member) {
