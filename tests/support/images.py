@@ -196,6 +196,11 @@ class DockerArchive(Archive):
             entries.append({"Config": member(manifest["config"]), "RepoTags": [f"{self.NAME}:{tag}"],
                             "Layers": [member(layer) for layer in manifest["layers"]]})
         (whole / "manifest.json").write_text(json.dumps(entries))
+        # umoci keeps containerd's name of what it tags anew; an archive whose two lists disagree is refused.
+        index = json.loads((whole / "index.json").read_text())
+        for entry in index["manifests"]:
+            entry["annotations"]["io.containerd.image.name"] = f"{self.NAME}:{entry['annotations']['org.opencontainers.image.ref.name']}"
+        (whole / "index.json").write_text(json.dumps(index))
         subprocess.run(["tar", "-cf", self.path, "-C", whole, *os.listdir(whole)], check=True)
 
 
