@@ -36,7 +36,7 @@ std::string why_there_is_none(const TokenInfo& token, bool logged_in, const Uri&
 
 std::string what_there_is(const std::vector<TokenInfo>& tokens) {
   if (tokens.empty()) return "it shows no token at all: is it plugged in, and may this user use it?";
-  const std::string shown = text("the tokens that it shows: ", names_of(tokens));
+  std::string shown = text("the tokens that it shows: ", names_of(tokens));
   if (std::ranges::any_of(tokens, &TokenInfo::initialized)) return shown;
   return text(shown, "; SoftHSM finds the others by SOFTHSM2_CONF");
 }

@@ -87,7 +87,9 @@ Result<void> check_bare_name(std::string_view name) {
   for (const auto form : kForeignForms)
     if (name.starts_with(form))
       return fail(ErrorCode::usage, text(quoted(name), " is no name of a train: ", form, " is skopeo's own"),
-                  std::string(kKnownForms));
+                  form == "dir:"
+                      ? text("a folder with train_config.json in it is folder:", name.substr(form.size()))
+                      : std::string(kKnownForms));
   if (name.find('@') != std::string_view::npos)
     return fail(ErrorCode::usage, text(quoted(name), " names a digest, and a train is named by its tag"),
                 "give NAME:TAG; `trainseal verify` shows the digest of what it has looked at");

@@ -90,6 +90,7 @@ Result<std::vector<ImageLayer>> make_layers(const ImageJson& manifest, const Ima
 
 std::vector<Descriptor> blobs_of(const Image& image) {
   std::vector<Descriptor> blobs;
+  blobs.reserve(image.layers.size() + 2);  // and what names them
   for (const ImageLayer& layer : image.layers) blobs.push_back(layer.blob);
   blobs.push_back(image.config);
   blobs.push_back(image.manifest);
@@ -137,7 +138,8 @@ Result<Descriptor> find_tag(ByteView index, std::string_view tag) {
 
 Result<Descriptor> find_platform(ByteView index) {
   TRY(const auto json, parse_index(index));
-  std::vector<const ImageJson*> fitting, unsaid;
+  std::vector<const ImageJson*> fitting;
+  std::vector<const ImageJson*> unsaid;
   for (const ImageJson& entry : json["manifests"]) {
     const Fit fit = platform_fit(entry);
     if (fit == Fit::no) continue;

@@ -201,7 +201,7 @@ JournalCompletion completion_of(Station& station, const PostRunRequest& request,
                                 const ReplayKey& turn, const std::string& result_hash) {
   JournalCompletion completion;
   completion.committed = {turn, result_hash};
-  TrainStore& target = target_of(request);
+  const TrainStore& target = target_of(request);
   const bool replaces_plaintext = target.place() == request.store.place() && !target.is_sent_to();
   if (run.record.out || replaces_plaintext) {
     completion.remove_record = {run.record.station, run.record.place};

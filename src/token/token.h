@@ -52,7 +52,7 @@ class Token : public LogInTarget {
   virtual const TokenInfo& as_found() const = 0;
   /// Who logs in again where the log-in is lost together with the process that had it, and learns of a PIN
   /// that is refused later. In this process nothing is lost so.
-  virtual void keep_log_in(std::shared_ptr<LogInKeeper> /*keeper*/) {}
+  virtual void keep_log_in(const std::shared_ptr<LogInKeeper>& /*keeper*/) {}
   /// Logs out, closes the sessions and wipes the PIN.
   virtual Result<void> log_out() = 0;
 

@@ -46,6 +46,7 @@ OpenTrain of_folder(const PlainFolder& folder) {
 Result<std::vector<OpenTrain>> open_trains(const StateFolder& state) {
   std::vector<OpenTrain> open;
   TRY(const auto records, Records(state).all());
+  open.reserve(records.size());
   for (const Record& record : records) open.push_back(of_record(record));
   TRY(const auto folders, PlainFolders(state).there());
   for (const PlainFolder& folder : folders) {

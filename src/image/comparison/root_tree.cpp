@@ -154,7 +154,8 @@ class RootTree::Layer {
     if (is.uid != has.uid || is.gid != has.gid || !same_mode || !same_attributes)
       return hostile(member.name, text(what, " with another owner, mode or attributes"));
     if (target.written != number_) target.depended = number_;
-    return write(member.name, target);
+    const RootEntry& entry = target;
+    return write(member.name, entry);
   }
 
   Result<void> count(std::string_view path, std::size_t more) {

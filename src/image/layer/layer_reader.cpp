@@ -50,7 +50,7 @@ struct LayerReader::State {
   /// Bytes of the tar that are at hand, more of them where there were none; none at its end.
   Result<ByteView> at_hand();
   Result<std::size_t> read_tar(MutableByteView buffer);
-  Result<std::uint64_t> skip_tar(std::uint64_t bytes);
+  Result<std::uint64_t> skip_tar(std::uint64_t wanted);
   Result<void> drain();
   Result<LayerMember> describe(TarMember found) const;
   std::unexpected<Error> failed();

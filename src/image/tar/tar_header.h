@@ -29,7 +29,7 @@ struct TarHeader {
 /// Refused is what some reader takes for another thing: tars from before ustar, those of star, and a GNU
 /// header with something in the place where ustar has the front of the name, which Go's archive/tar takes for
 /// that if it is no time.
-std::expected<TarHeader, std::string_view> parse_tar_header(ByteView block);
+std::expected<TarHeader, std::string_view> parse_tar_header(ByteView bytes);
 
 /// The largest number of an owner; the one above it means "leave the owner" to chown(2), and those above that
 /// are cut to 32 bits.

@@ -51,7 +51,9 @@ std::optional<Digest256> digest_attributes(const PaxRecords& records) {
 
 MemberFacts facts_of(const TarHeader& header, const std::optional<PaxRecords>& pax) {
   // As stat(2) has them.
-  constexpr std::uint32_t kPipe = 0010000, kCharacters = 0020000, kBlocks = 0060000;
+  constexpr std::uint32_t kPipe = 0010000;
+  constexpr std::uint32_t kCharacters = 0020000;
+  constexpr std::uint32_t kBlocks = 0060000;
   MemberFacts facts{header.mode, header.uid, header.gid, 0, std::nullopt};
   if (header.type == '3' || header.type == '4')
     facts.device = (std::uint64_t{header.device_major} << 32U) | header.device_minor;
@@ -74,7 +76,7 @@ std::unexpected<Error> TarTitle::hostile(std::string_view member, std::string_vi
               "The usual tools make no such thing; ask who made this one.");
 }
 
-Result<std::size_t> TarWalk::read_fully(MutableByteView buffer) {
+Result<std::size_t> TarWalk::read_fully(MutableByteView buffer) const {
   std::size_t filled = 0;
   while (filled < buffer.size()) {
     TRY(const std::size_t got, source_.read(buffer.subspan(filled)));

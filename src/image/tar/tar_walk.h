@@ -90,7 +90,7 @@ class TarWalk {
     bool empty() const { return !pax && !long_name && !long_link; }
   };
   Result<void> pass_content();
-  Result<std::size_t> read_fully(MutableByteView buffer);
+  Result<std::size_t> read_fully(MutableByteView buffer) const;
   Result<std::optional<TarHeader>> read_header();
   Result<std::string> read_extension(const TarHeader& header);
   Result<void> extend(const TarHeader& header, Extension& extension);

@@ -58,7 +58,7 @@ class RemoteToken final : public Token, public std::enable_shared_from_this<Remo
   bool logged_in() const override { return logged_in_; }
   Result<void> log_in(std::optional<Pin> pin) override;
   bool log_in_unanswered() const override { return unanswered_; }
-  void keep_log_in(std::shared_ptr<LogInKeeper> keeper) override;
+  void keep_log_in(const std::shared_ptr<LogInKeeper>& keeper) override;
   Result<void> log_out() override;
   Result<std::vector<KeyInfo>> keys() override;
   Result<std::unique_ptr<TokenKey>> key(const Uri& uri) override;
@@ -259,9 +259,9 @@ Result<void> RemoteToken::log_in(std::optional<Pin> pin) {
   return {};
 }
 
-void RemoteToken::keep_log_in(std::shared_ptr<LogInKeeper> keeper) {
+void RemoteToken::keep_log_in(const std::shared_ptr<LogInKeeper>& keeper) {
   const std::scoped_lock lock(mutex_);
-  keeper_ = std::move(keeper);
+  keeper_ = keeper;
 }
 
 Result<void> RemoteToken::log_out() {
