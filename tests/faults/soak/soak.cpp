@@ -23,11 +23,7 @@ namespace {
 
 constexpr unsigned kThreads = 3;
 constexpr unsigned kSessions = 4;
-#ifdef __SANITIZE_ADDRESS__
-constexpr long kMayGrowKiB = 64 * 1024;  // it keeps some of what was freed
-#else
 constexpr long kMayGrowKiB = 32 * 1024;
-#endif
 
 unsigned setting(const char* name, unsigned otherwise) {
   const char* value = std::getenv(name);
