@@ -4,7 +4,6 @@
 #include <string>
 #include <string_view>
 
-#include "base/result.h"
 #include "crypto/digest.h"
 #include "crypto/rsa.h"
 
@@ -18,10 +17,8 @@ struct ChainHead {
 
   /// Number 0 and a hash of zeros, what the first line names as the one before it.
   static ChainHead none();
-  /// From `SEQ:HASH`, as `text` writes it; `usage` otherwise.
-  static Result<ChainHead> parse(std::string_view text);
   /// `42:9f2c…`, to be noted on paper and given to `audit verify --expect`.
-  std::string text() const;
+  std::string note() const;
   bool operator==(const ChainHead&) const = default;
 };
 

@@ -54,12 +54,14 @@ class ChainLog {
 
   /// How many bytes of a torn line were cut off when it was opened.
   std::uint64_t cut_bytes() const;
-  /// How many lines were there, when it was opened, that no signed head covers: 0 if it was closed.
-  std::uint64_t unsigned_at_open() const;
+  /// How many lines no signed head covers yet, heads themselves not counted: 0 if it was closed and opened.
+  std::uint64_t unsigned_lines() const;
 
  private:
   class Writer;
-  explicit ChainLog(std::unique_ptr<Writer> writer);
+  ChainLog(const StateFolder& state, std::string name, std::unique_ptr<Writer> writer);
+  StateFolder state_;
+  std::string name_;
   std::unique_ptr<Writer> writer_;
 };
 

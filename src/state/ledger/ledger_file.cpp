@@ -10,13 +10,13 @@
 #include <utility>
 
 #include "base/text.h"
+#include "state/lines.h"
 #include "state/state_json.h"
 
 namespace trainseal {
 
 namespace {
 
-constexpr std::size_t kReadBytes = 256U << 10U;
 constexpr std::array kKinds{ReplayKind::seen,  ReplayKind::confirmed, ReplayKind::intent,
                             ReplayKind::again, ReplayKind::committed, ReplayKind::restored};
 
@@ -77,31 +77,16 @@ Result<LedgerFile> LedgerFile::open(const StateFolder& state) {
 }
 
 Result<void> LedgerFile::read(const Visitor& visit) {
-  end_ = 0;
-  std::string pending;
-  std::size_t number = 0;
-  std::vector<char> buffer(kReadBytes);
-  while (fd_) {
-    const auto got =
-        pread(fd_.get(), buffer.data(), buffer.size(), static_cast<off_t>(end_ + pending.size()));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return state_failure(system_error(ErrorCode::state_failed, "read", path_, errno, "pread"));
-    if (got == 0) break;
-    pending.append(buffer.data(), static_cast<std::size_t>(got));
-
-    std::string_view rest = pending;
-    for (auto length = rest.find('\n'); length != std::string_view::npos; length = rest.find('\n')) {
-      TRY_DO(read_line(rest.substr(0, length), ++number, visit));
-      rest.remove_prefix(length + 1);
-      end_ += length + 1;
-    }
-    pending.erase(0, pending.size() - rest.size());
-    if (pending.size() > kMaxStateLineBytes)
-      return unreadable(path_, text("line ", number + 1, " is too long"));
+  LinesEnd end;
+  if (fd_) {
+    TRY(end, read_lines(fd_.get(), path_, [&](std::string_view line, std::size_t number) {
+          return read_line(line, number, visit);
+        }));
   }
-  torn_ = !pending.empty();
+  end_ = end.bytes;
+  torn_ = !end.torn.empty();
   // A torn first line is a torn header, not a file of somebody else.
-  if (end_ == 0 && !header().starts_with(pending)) return unreadable(path_, "it has no version");
+  if (end_ == 0 && !header().starts_with(end.torn)) return unreadable(path_, "it has no version");
   return {};
 }
 
