@@ -111,6 +111,7 @@ Result<void> EngineTransport::fetch(const std::string& tag, const std::filesyste
   TRY_DO(engine->save(*found, saved.fd(), saved.path()));
   TRY(const TarFile archive, TarFile::open(saved.path()));
   TRY(const auto entries, read_docker_entries(archive));
+  TRY_DO(check_lists_agree(archive, entries));
   if (entries.size() != 1) {
     return fail(ErrorCode::engine_failed,
                 text("the container engine sends ", entries.size(), " images where one was asked for"),

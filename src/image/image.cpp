@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 #include "base/text.h"
@@ -28,24 +29,30 @@ constexpr std::array kLayerTypes = {media_type::kLayer,
                                     std::string_view("application/vnd.docker.image.rootfs.diff.tar"),
                                     std::string_view("application/vnd.docker.image.rootfs.diff.tar.zstd")};
 
-/// The architecture of this machine as images have it.
+/// An architecture as images have it, whatever name somebody gives it.
+std::string usual_architecture(std::string_view name) {
+  std::string usual;
+  std::ranges::transform(name, std::back_inserter(usual), lower_case);
+  if (usual == "x86_64" || usual == "x86-64") return "amd64";
+  return usual == "aarch64" ? "arm64" : usual;
+}
+
+/// The architecture of this machine.
 std::string architecture() {
   utsname machine{};
   uname(&machine);
-  const std::string_view name = machine.machine;
-  if (name == "x86_64") return "amd64";
-  if (name == "aarch64") return "arm64";
-  return std::string(name);
+  return usual_architecture(machine.machine);
 }
 
-enum class Fit : std::uint8_t { no, unsaid, yes };
-
-Fit platform_fit(const ImageJson& entry) {
+/// False for what every program knows to be for another machine: they differ in what they make of variants,
+/// and of what is not said.
+bool may_be_for_this_machine(const ImageJson& entry) {
   const ImageJson* const platform = find_member(entry, "platform", Type::object);
-  if (platform == nullptr) return Fit::unsaid;
-  const bool fits =
-      text_member(*platform, "os") == "linux" && text_member(*platform, "architecture") == architecture();
-  return fits ? Fit::yes : Fit::no;
+  if (platform == nullptr) return true;
+  const std::string system = text_member(*platform, "os");
+  const std::string machine = usual_architecture(text_member(*platform, "architecture"));
+  return (system.empty() || std::ranges::equal(system, std::string_view("linux"), {}, lower_case)) &&
+         (machine.empty() || machine == architecture());
 }
 
 Result<std::vector<Digest256>> read_diff_ids(const ImageJson& config) {
@@ -138,14 +145,10 @@ Result<Descriptor> find_tag(ByteView index, std::string_view tag) {
 
 Result<Descriptor> find_platform(ByteView index) {
   TRY(const auto json, parse_index(index));
-  std::vector<const ImageJson*> fitting;
-  std::vector<const ImageJson*> unsaid;
+  std::vector<const ImageJson*> candidates;
   for (const ImageJson& entry : json["manifests"]) {
-    const Fit fit = platform_fit(entry);
-    if (fit == Fit::no) continue;
-    (fit == Fit::yes ? fitting : unsaid).push_back(&entry);
+    if (may_be_for_this_machine(entry)) candidates.push_back(&entry);
   }
-  const auto& candidates = fitting.empty() ? unsaid : fitting;
   if (candidates.size() == 1) return read_descriptor(*candidates.front(), kIndexName);
   return bad_image(kIndexName, text("it has ", candidates.size(), " images for linux/", architecture(),
                                     " where there should be one"));

@@ -61,8 +61,9 @@ Result<Image> make_image(Descriptor manifest, Bytes manifest_json, Descriptor co
 /// that holds it. `store_failed` if there is none or more than one; the message lists the names that there
 /// are.
 Result<Descriptor> find_tag(ByteView index, std::string_view tag);
-/// The manifest for this machine's platform in an index inside an index; attestations, whose platform is
-/// unknown/unknown, are passed over. `store_failed` if there is none or more than one.
+/// The manifest for this machine's platform in an index inside an index; what is for another one is passed
+/// over, and with that attestations, which are for unknown/unknown. `store_failed` if there is none or more
+/// than one, of which programs would choose differently: variants, and what does not say what it is for.
 Result<Descriptor> find_platform(ByteView index);
 /// What a manifest or an index says that it is or, if it does not, what its members show (`store_failed`).
 Result<std::string> media_type_of(ByteView document);

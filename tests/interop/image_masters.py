@@ -16,6 +16,10 @@ LISTED = "/opt/pht_train/entrypoint.py"
 ROOT = [member("usr", type=tarfile.DIRTYPE, mode=0o755), member("usr/bin", type=tarfile.DIRTYPE, mode=0o755),
         member("usr/bin/python3", b"an interpreter", mode=0o755),
         member("usr/bin/python", type=tarfile.SYMTYPE, linkname="python3"),
+        member("usr/bin/run", type=tarfile.SYMTYPE, linkname="/opt/pht_results/run"),
+        member("usr/bin/deep", type=tarfile.SYMTYPE, linkname="../results/run"), member("usr/results", type=tarfile.SYMTYPE, linkname="../opt/pht_results"),
+        member("usr/bin/circle", type=tarfile.SYMTYPE, linkname="circle"),
+        member("usr/bin/tool", type=tarfile.SYMTYPE, linkname="../../usr/./bin/python"),
         member("usr/bin/same", type=tarfile.LNKTYPE, linkname="usr/bin/python3", mode=0o755),
         member("srv/private", type=tarfile.DIRTYPE, mode=0o700), member("srv/private/key", b"a key"),
         member("etc/passwd", b"root:x:0:0\n"), member("dev/null", type=tarfile.CHRTYPE, devmajor=1, devminor=3),
@@ -57,8 +61,10 @@ CHANGED_SETTINGS = {
 # Commands that run more than listed files.
 CHANGED_COMMANDS = [["python3", "/opt/pht_train/unlisted.py"], ["/opt/tool", LISTED], ["//opt/tool", LISTED], ["/usr/../opt/tool", LISTED], ["/opt", LISTED],
                     ["/usr/bin/", LISTED], ["pht_results/run.sh", LISTED], ["./tool", LISTED], [".", LISTED], ["", LISTED], ["-cimport os; os.system('evil')", LISTED],
-                    ["sh -c evil", LISTED], ["python3", "-i", LISTED], ["python3"], [LISTED, ""], ["python3", LISTED + "/"], ["python3", None], [], "python3 " + LISTED]
-SAME_SETTINGS = [{"Cmd": ["/usr/bin/python3", LISTED]}, {"Cmd": ["python", LISTED]}, {"Cmd": [LISTED, "/opt/pht_train/lib/tool.py"]}, {"Entrypoint": []}, {"Healthcheck": None}]
+                    ["sh -c evil", LISTED], ["/proc/self/root/opt/pht_results/run", LISTED],
+                    ["/proc/self/cwd/pht_results/run", LISTED], ["/dev/fd/3", LISTED], ["/usr/bin/never-there", LISTED], ["/usr/bin", LISTED],
+                    ["/usr/bin/run", LISTED], ["/usr/bin/deep", LISTED], ["/usr/bin/circle", LISTED], ["python3", "-i", LISTED], ["python3"], [LISTED, ""], ["python3", LISTED + "/"], ["python3", None], [], "python3 " + LISTED]
+SAME_SETTINGS = [{"Cmd": ["/usr/bin/python3", LISTED]}, {"Cmd": ["python", LISTED]}, {"Cmd": ["/usr/bin/python", LISTED]}, {"Cmd": ["/usr/bin/tool", LISTED]}, {"Cmd": ["/usr/bin/same", LISTED]}, {"Cmd": [LISTED, "/opt/pht_train/lib/tool.py"]}, {"Entrypoint": []}, {"Healthcheck": None}]
 
 
 class Layout(Images):

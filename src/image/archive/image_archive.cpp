@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <set>
 
 #include "base/text.h"
 #include "image/image_documents.h"
 #include "image/image_json.h"
+#include "image/image_name.h"
 #include "image/layout/layout_writer.h"
 #include "image/limits.h"
 
@@ -67,43 +70,116 @@ Result<Bytes> read_blob(const TarFile& archive, const Descriptor& blob) {
   return read_json_blob(blob, archive.reading(extent));
 }
 
-/// Whether an entry of `index.json` is for the image NAME:TAG: containerd's name, or else that of the layout.
-bool is_entry_for(const ImageJson& entry, const std::string& name) {
-  const std::string full = annotation(entry, kContainerdName);
-  if (!full.empty()) return complete_name(full) == complete_name(name);
-  const std::string tag = annotation(entry, kRefName);
-  return !tag.empty() && (tag == name || tag == name.substr(name.rfind(':') + 1));
+/// What follows the last `:` of a name, unless that is of a port.
+std::string_view tag_of(std::string_view name) {
+  const auto colon = name.rfind(':');
+  const bool has_tag = colon != std::string_view::npos && name.find('/', colon) == std::string_view::npos;
+  return has_tag ? name.substr(colon + 1) : std::string_view();
 }
 
-/// Where the archive is a layout, too, its index has to have the same image for the names: Docker with
-/// containerd's store loads by that.
-Result<void> check_index(const TarFile& archive, const DockerEntry& entry, const Digest256& config) {
-  TRY(const auto has_index, archive.find(kIndexFile));
-  if (!has_index) return {};
-  TRY(const Bytes bytes, archive.read(kIndexFile, ImageLimits::kJsonBytes));
-  TRY(const ImageJson index, parse_index(bytes));
-  for (const ImageJson& candidate : index["manifests"]) {
-    const auto named = std::ranges::find_if(
-        entry.names, [&](const std::string& name) { return is_entry_for(candidate, name); });
-    if (named == entry.names.end()) continue;
-    TRY(Descriptor descriptor, read_descriptor(candidate, kIndexFile));
-    TRY(const Image image,
-        image_at(std::move(descriptor), [&](const Descriptor& blob) { return read_blob(archive, blob); }));
-    if (image.config.digest != config)
-      return bad_image(kIndexFile,
-                       text("it has another image ", quoted(*named), " than ", kDockerManifestFile));
+/// NAME:TAG without all that programs add to a short name, or take for granted.
+std::string short_name(std::string_view name) {
+  const std::string_view tag = tag_of(name);
+  const std::string_view repository = tag.empty() ? name : name.substr(0, name.size() - tag.size() - 1);
+  std::string plain = plain_repository(repository);
+  for (const std::string_view added : {"localhost/", "library/"}) {
+    if (plain.starts_with(added)) plain.erase(0, added.size());
   }
-  return {};
+  return text(plain, ':', tag.empty() ? "latest" : tag);
+}
+
+/// The images that `manifest.json` names, by their configs, each read once.
+class DockerImages {
+ public:
+  static Result<DockerImages> read(const TarFile& archive, const std::vector<DockerEntry>& entries) {
+    DockerImages images;
+    std::map<std::string, std::string> configs;
+    for (const DockerEntry& entry : entries) {
+      auto known = configs.find(entry.config);
+      if (known == configs.end()) {
+        TRY(const Bytes config, archive.read(entry.config, ImageLimits::kJsonBytes));
+        known = configs.emplace(entry.config, Digest256::of(config).hex()).first;
+      }
+      const std::string& config = known->second;
+      images.all_.insert(config);
+      for (const std::string& name : entry.names) {
+        images.by_name_[short_name(name)].insert(config);
+        images.by_tag_[std::string(tag_of(name))].insert(config);
+      }
+    }
+    return images;
+  }
+
+  bool has(const std::string& config) const { return all_.contains(config); }
+  /// Whether an image of that name or tag, if there is one, is that and no other.
+  bool name_fits(const std::string& name, const std::string& config) const {
+    return fits(by_name_, short_name(name), config);
+  }
+  bool tag_fits(const std::string& tag, const std::string& config) const {
+    return fits(by_tag_, tag, config);
+  }
+
+ private:
+  using Named = std::map<std::string, std::set<std::string>>;
+  static bool fits(const Named& named, const std::string& name, const std::string& config) {
+    const auto found = named.find(name);
+    return found == named.end() || found->second == std::set{config};
+  }
+
+  std::set<std::string> all_;
+  Named by_name_, by_tag_;
+};
+
+/// An entry of `index.json` is known by containerd's name or by that of the layout, which is a tag, or a name
+/// with one.
+bool names_fit(const ImageJson& entry, const DockerImages& images, const std::string& config) {
+  const std::string full = annotation(entry, kContainerdName);
+  const std::string name = annotation(entry, kRefName);
+  return (full.empty() || images.name_fits(full, config)) &&
+         (name.empty() ||
+          (images.name_fits(name, config) && (!full.empty() || images.tag_fits(name, config))));
+}
+
+std::unexpected<Error> lists_differ() {
+  return bad_image(kIndexFile,
+                   text("it has another image than ", kDockerManifestFile, " for a name, or one more"));
 }
 
 }  // namespace
+
+Result<void> check_lists_agree(const TarFile& archive, const std::vector<DockerEntry>& entries) {
+  TRY(const auto has_index, archive.find(kIndexFile));
+  if (!has_index) return {};
+  TRY(const DockerImages images, DockerImages::read(archive, entries));
+  TRY(const Bytes bytes, archive.read(kIndexFile, ImageLimits::kJsonBytes));
+  TRY(const ImageJson index, parse_index(bytes));
+  std::map<std::string, std::string> configs;  // "" of what cannot be read
+  for (const ImageJson& entry : index["manifests"]) {
+    TRY(const Descriptor descriptor, read_descriptor(entry, kIndexFile));
+    const std::string digest = descriptor.digest.hex();
+    auto found = configs.find(digest);
+    if (found == configs.end()) {
+      const auto image =
+          image_at(descriptor, [&](const Descriptor& blob) { return read_blob(archive, blob); });
+      found = configs.emplace(digest, image ? image->config.digest.hex() : "").first;
+    }
+    const std::string& config = found->second;
+    if (!names_fit(entry, images, config) || (!config.empty() && !images.has(config))) return lists_differ();
+  }
+  return {};
+}
 
 Result<Image> find_oci_image(const TarFile& archive, std::string_view tag) {
   TRY(const Bytes index, archive.read(kIndexFile, ImageLimits::kJsonBytes));
   auto found = find_image(index, tag, [&](const Descriptor& blob) { return read_blob(archive, blob); });
   if (!found && found.error().code == ErrorCode::store_failed)
     found.error().what += text(" in ", quoted(archive.path().string()));
-  return found;
+  TRY(const auto is_docker_archive, archive.find(kDockerManifestFile));
+  if (!found || !is_docker_archive) return found;
+  TRY(const auto entries, read_docker_entries(archive));
+  TRY_DO(check_lists_agree(archive, entries));
+  TRY(const DockerImages images, DockerImages::read(archive, entries));
+  return images.tag_fits(std::string(tag), found->config.digest.hex()) ? std::move(found) : lists_differ();
 }
 
 Result<void> unpack_oci_image(const TarFile& archive, std::string_view tag,
@@ -133,11 +209,7 @@ Result<std::vector<DockerEntry>> read_docker_entries(const TarFile& archive) {
 }
 
 bool is_docker_name(std::string_view name, std::string_view wanted) {
-  static constexpr std::array<std::string_view, 4> kCompletions = {"", "docker.io/library/", "docker.io/",
-                                                                   "localhost/"};
-  return std::ranges::any_of(kCompletions, [&](std::string_view completion) {
-    return name == text(completion, wanted) || text(completion, name) == wanted;
-  });
+  return short_name(name) == short_name(wanted);
 }
 
 Result<DockerEntry> find_docker_entry(const std::vector<DockerEntry>& entries, std::string_view name) {
@@ -185,7 +257,6 @@ Result<Image> unpack_docker_image(const TarFile& archive, const DockerEntry& ent
                                   const std::filesystem::path& layout, std::string_view tag) {
   TRY(Bytes config_json, archive.read(entry.config, ImageLimits::kJsonBytes));
   TRY(Descriptor config, add_blob(layout, media_type::kConfig, config_json));
-  TRY_DO(check_index(archive, entry, config.digest));
   ImageJson manifest = {
       {"schemaVersion", 2}, {"mediaType", std::string(media_type::kManifest)}, {"config", to_json(config)}};
   manifest["layers"] = ImageJson::array();

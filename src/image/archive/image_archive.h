@@ -19,7 +19,8 @@ inline constexpr const char* kDockerManifestFile = "manifest.json";
 Result<void> unpack_oci_image(const TarFile& archive, std::string_view tag,
                               const std::filesystem::path& layout);
 
-/// The image in the tar of a layout, by its name; its layers are not looked at.
+/// The image in the tar of a layout, by its name; its layers are not looked at. `store_failed` if the archive
+/// has a `manifest.json`, too, with another image for the name: Docker loads by that.
 Result<Image> find_oci_image(const TarFile& archive, std::string_view tag);
 
 /// An image as `manifest.json` of an archive of `docker save` has it.
@@ -32,9 +33,13 @@ struct DockerEntry {
 /// What `manifest.json` lists: Docker before 25 (`<id>/layer.tar`), podman (`<diff_id>.tar`, with links to
 /// them) and Docker 25 (`blobs/sha256/…`). `store_failed` if it is another thing.
 Result<std::vector<DockerEntry>> read_docker_entries(const TarFile& archive);
-/// True if `name` of an archive is `wanted`, as it is or as Docker and podman complete it
-/// (docker.io/library/, docker.io/, localhost/).
+/// True if `name` of an archive is `wanted`, both as Docker or podman complete them (docker.io/library/,
+/// index.docker.io/, localhost/, :latest and their like).
 bool is_docker_name(std::string_view name, std::string_view wanted);
+/// Where an archive has both an `index.json` and a `manifest.json`: some programs load by the one, some by
+/// the other. `store_failed` if the index has another image for a name, or one that the other does not have
+/// at all.
+Result<void> check_lists_agree(const TarFile& archive, const std::vector<DockerEntry>& entries);
 /// The one entry that has the name NAME:TAG. `store_failed` if there is none or more than one.
 Result<DockerEntry> find_docker_entry(const std::vector<DockerEntry>& entries, std::string_view name);
 /// An image with all its names, NAME:TAG.
@@ -48,8 +53,7 @@ std::string docker_manifest_json(const std::vector<NamedImage>& images);
 std::string docker_index_json(const std::vector<NamedImage>& images);
 
 /// Copies the image of the entry into the layout in the private folder `layout`, with a manifest made for it,
-/// and names it `tag`. `store_failed` if the archive has an `index.json`, too, with another image for one of
-/// the entry's names.
+/// and names it `tag`. Errors as `TarFile`, `make_image` and `add_blob` have them.
 Result<Image> unpack_docker_image(const TarFile& archive, const DockerEntry& entry,
                                   const std::filesystem::path& layout, std::string_view tag);
 

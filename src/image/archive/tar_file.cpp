@@ -55,6 +55,12 @@ Result<void> check_uncompressed(int fd, const std::filesystem::path& path) {
               text("unpack it with ", tool, " and name the tar: the layers in it are compressed themselves"));
 }
 
+/// The folder that a member lies in; "" for the root.
+std::string_view folder_of(std::string_view name) {
+  const auto slash = name.rfind('/');
+  return slash == std::string_view::npos ? std::string_view() : name.substr(0, slash);
+}
+
 /// What a link in the folder `folder` leads to, below the root; none if that is outside.
 std::optional<std::string> resolve(std::string_view folder, std::string_view target) {
   if (target.starts_with('/') || target.size() > ImageLimits::kNameBytes) return std::nullopt;
@@ -110,23 +116,42 @@ class TarFile::List {
     auto name = clean_member_name(found.name);
     if (!name) return walk_.title().hostile(found.name, "a name with .. in it or beyond every bound");
     TRY(Member member, describe(found, *name));
+    TRY_DO(make_folders(*name));
+    TRY_DO(count(*name));
     const MemberKind kind = member.kind;
     const auto [at, is_new] = tar_.members_.emplace(*std::move(name), std::move(member));
     const bool is_same_folder = kind == MemberKind::folder && at->second.kind == MemberKind::folder;
-    if (!is_new && !is_same_folder) return walk_.title().hostile(at->first, "twice");
-    if (tar_.members_.size() <= ImageLimits::kArchiveMembers) return {};
+    if (is_new || is_same_folder) return {};
+    return walk_.title().hostile(at->first, "twice");
+  }
+
+  /// The folders that a member lies in. Who unpacks the archive would follow a link there, and put the member
+  /// in the place of another one.
+  Result<void> make_folders(std::string_view name) {
+    for (std::string_view folder = folder_of(name); !folder.empty(); folder = folder_of(folder)) {
+      const auto [at, is_new] =
+          tar_.members_.try_emplace(std::string(folder), Member{MemberKind::folder, {}, {}});
+      if (at->second.kind != MemberKind::folder)
+        return walk_.title().hostile(name, "below what is no folder");
+      if (!is_new) return {};
+      TRY_DO(count(folder));
+    }
+    return {};
+  }
+
+  Result<void> count(std::string_view name) {
+    name_bytes_ += name.size();
+    if (tar_.members_.size() < ImageLimits::kArchiveMembers && name_bytes_ <= ImageLimits::kTreeNameBytes)
+      return {};
     return walk_.title().damaged("it has too many members");
   }
 
   Result<Member> describe(const TarMember& found, const std::string& name) const {
-    const auto slash = name.rfind('/');
-    const std::string_view folder =
-        slash == std::string::npos ? std::string_view() : std::string_view(name).substr(0, slash);
     switch (found.kind) {
       case MemberKind::hard_link:
         return link(name, resolve("", found.target));
       case MemberKind::symlink:
-        return link(name, resolve(folder, found.target));
+        return link(name, resolve(folder_of(name), found.target));
       case MemberKind::folder:
         return Member{MemberKind::folder, {}, {}};
       case MemberKind::special:
@@ -145,7 +170,8 @@ class TarFile::List {
 
   TarFile& tar_;
   std::uint64_t size_;
-  std::uint64_t offset_ = 0;  ///< of what has been read
+  std::uint64_t offset_ = 0;    ///< of what has been read
+  std::size_t name_bytes_ = 0;  ///< of members, and of the folders that they are in
   TarWalk walk_;
 };
 

@@ -20,8 +20,8 @@ namespace trainseal {
 class TarFile {
  public:
   /// `store_failed` if there is no such file, or if it is no tar, is compressed or cut; `hostile_path` for
-  /// names that no archive may hold, for one that is there twice, for what readers of tars disagree on
-  /// (`TarWalk`), and for what is beyond `ImageLimits`.
+  /// names that no archive may hold, for one that is there twice, for a member below a link or a file, for
+  /// what readers of tars disagree on (`TarWalk`), and for what is beyond `ImageLimits`.
   static Result<TarFile> open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }

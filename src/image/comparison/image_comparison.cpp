@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "base/text.h"
 #include "image/comparison/root_tree.h"
@@ -115,22 +116,60 @@ std::string program_of(const ImageJson& command) {
   return command.is_array() && command[0].is_string() ? command[0].get<std::string>() : std::string();
 }
 
-/// Whether `word` can only be a program of the image: a bare name, which is looked for in PATH, or a clean
-/// absolute path, not below /opt; never an option, and nothing that a shell or an interpreter could take for
-/// more than a name.
-bool is_program_of_image(std::string_view word) {
+/// What the path leads to below the root, links followed; none where that is nothing, or not in the image.
+std::optional<std::string> follow(const RootTree::Entries& entries, std::string path) {
+  constexpr int kMostLinks = 40;  // as Linux has it
+  std::string here;
+  for (int links = 0; !path.empty();) {
+    const std::string component = path.substr(0, path.find('/'));
+    path.erase(0, component.size() + 1);
+    if (component.empty() || component == ".") continue;
+    if (component == "..") {
+      const auto slash = here.rfind('/');
+      here.erase(slash == std::string::npos ? 0 : slash);
+      continue;
+    }
+    std::string next = text(here, here.empty() ? "" : "/", component);
+    const auto found = entries.find(next);
+    if (found == entries.end()) return std::nullopt;
+    if (found->second.kind != MemberKind::symlink) {
+      here = std::move(next);
+      continue;
+    }
+    const std::string& target = found->second.target;
+    if (++links > kMostLinks) return std::nullopt;
+    if (target.starts_with('/')) here.clear();
+    path = text(target, '/', path);
+  }
+  return here;
+}
+
+/// Where engines mount what is not the image's, and where the train lies.
+bool is_elsewhere(std::string_view path) {
+  constexpr std::array<std::string_view, 4> kFolders = {"opt", "proc", "sys", "dev"};
+  return std::ranges::find(kFolders, path.substr(0, path.find('/'))) != kFolders.end();
+}
+
+/// Whether `word` can only be a program of the master: a bare name, which is looked for in PATH, or the clean
+/// absolute path of a file there, not below /opt; never an option, and nothing that a shell or an interpreter
+/// could take for more than a name.
+bool is_program_of_image(std::string_view word, const RootTree::Entries& master) {
   constexpr std::string_view kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/-";
   if (word.empty() || word.front() == '-' || word.find_first_not_of(kPlain) != std::string_view::npos)
     return false;
   if (word.find('/') == std::string_view::npos) return word != "." && word != "..";
   const auto clean = clean_member_name(word);
-  return clean && word == text('/', *clean) && *clean != "opt" && !clean->starts_with("opt/");
+  if (!clean || word != text('/', *clean) || is_elsewhere(*clean)) return false;
+  // /proc/self/root/opt/pht_results/x is a path, too.
+  const auto file = follow(master, *clean);
+  return file && !is_elsewhere(*file) && master.at(*file).kind == MemberKind::file;
 }
 
 /// Whether the command runs nothing but the train's listed files, with one program of the image at most,
 /// where there is no entry point that would get its name as an argument.
 bool names_only_listed(const ImageJson& command, const std::vector<std::string>& listed,
-                       std::string_view master_program, bool has_entrypoint) {
+                       std::string_view master_program, bool has_entrypoint,
+                       const RootTree::Entries& master) {
   if (!command.is_array()) return false;
   std::size_t files = 0;
   for (std::size_t i = 0; i < command.size(); ++i) {
@@ -139,15 +178,15 @@ bool names_only_listed(const ImageJson& command, const std::vector<std::string>&
     const bool is_listed = word.starts_with(kTrainFolder) &&
                            std::ranges::find(listed, word.substr(kTrainFolder.size())) != listed.end();
     const bool is_program =
-        i == 0 && !has_entrypoint && (word == master_program || is_program_of_image(word));
+        i == 0 && !has_entrypoint && (word == master_program || is_program_of_image(word, master));
     if (is_listed) ++files;
     if (!is_listed && !is_program) return false;
   }
   return files > 0;
 }
 
-Result<void> compare_settings(const Image& image, const Image& master, const std::vector<std::string>& listed,
-                              ImageDifferences& found) {
+Result<void> compare_settings(const Image& image, const Image& master, const RootTree& master_root,
+                              const std::vector<std::string>& listed, ImageDifferences& found) {
   TRY(const auto image_json, parse_config(image.config_json));
   TRY(const auto master_json, parse_config(master.config_json));
   const ImageJson none = ImageJson::object();
@@ -165,7 +204,8 @@ Result<void> compare_settings(const Image& image, const Image& master, const std
   const ImageJson command = setting(*is, "Cmd");
   const ImageJson master_command = setting(*was, "Cmd");
   if (command != master_command &&
-      !names_only_listed(command, listed, program_of(master_command), !setting(*is, "Entrypoint").is_null()))
+      !names_only_listed(command, listed, program_of(master_command), !setting(*is, "Entrypoint").is_null(),
+                         master_root.entries()))
     found.settings.push_back(text("Cmd is ", write_image_json(command),
                                   ", which is not the master's and names more than listed files"));
   return {};
@@ -179,7 +219,7 @@ Result<ImageDifferences> compare_images(const Layout& layout, const Image& image
   TRY(const RootTree here, read_root(layout, image));
   TRY(const RootTree there, read_root(master_layout, master));
   FileSystems(found).compare(here.entries(), there.entries());
-  TRY_DO(compare_settings(image, master, listed, found));
+  TRY_DO(compare_settings(image, master, there, listed, found));
   return found;
 }
 

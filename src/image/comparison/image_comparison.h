@@ -22,9 +22,8 @@ struct ImageDifferences {
 /// the effective file systems – paths, kinds, modes, owners, attributes, link targets, contents – without
 /// `/opt/pht_train`, `/opt/pht_results` and the train's files beside them, and of the configurations Env,
 /// Entrypoint, User, WorkingDir, Volumes, Healthcheck, Shell and OnBuild. Cmd must be the master's or name
-/// nothing but files of `listed`, after one program of the image at most, and none where there is an
-/// Entrypoint. Every layer is read and found to be the one that
-/// was named.
+/// nothing but files of `listed`, after one program of the master's file system at most, and none where there
+/// is an Entrypoint. Every layer is read and found to be the one that was named.
 Result<ImageDifferences> compare_images(const Layout& layout, const Image& image, const Layout& master_layout,
                                         const Image& master, const std::vector<std::string>& listed);
 

@@ -175,7 +175,7 @@ class OciArchive final : public Archive {
   Result<std::vector<Member>> members(const TarFile& archive) const override;
 };
 
-/// Whatever an index leads to and says that it is a config is looked at.
+/// Whatever an index leads to is looked at: what says that it is no config may be taken for one.
 Result<std::vector<Archive::Member>> OciArchive::members(const TarFile& archive) const {
   const auto read = [&](const Descriptor& blob) -> Result<Bytes> {
     TRY(const auto extent, archive.find(text(kBlobFolder, '/', blob.digest.hex())));
@@ -186,9 +186,6 @@ Result<std::vector<Archive::Member>> OciArchive::members(const TarFile& archive)
   TRY(const auto blobs, reachable_blobs(index, read));
   std::vector<Member> found;
   for (const auto& [hex, blob] : blobs) {
-    if (blob.media_type.find("config") == std::string::npos &&
-        blob.media_type.find("container.image") == std::string::npos)
-      continue;
     if (auto config = read(blob)) found.push_back({text("the image sha256:", hex), *std::move(config)});
   }
   return found;
@@ -245,7 +242,9 @@ class DockerArchive final : public Archive {
   std::string_view form() const override { return "docker-archive"; }
   Result<void> fetch(const std::string& tag, const std::filesystem::path& layout) override {
     TRY(const TarFile archive, tar());
-    TRY(const DockerEntry entry, entry_in(archive, tag));
+    TRY(const auto entries, read_docker_entries(archive));
+    TRY_DO(check_lists_agree(archive, entries));
+    TRY(const DockerEntry entry, find_docker_entry(entries, text(name_, ':', tag)));
     TRY_DO(unpack_docker_image(archive, entry, layout, tag));
     return {};
   }
