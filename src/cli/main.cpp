@@ -9,10 +9,12 @@
 #include <span>
 #include <string_view>
 
+#include "base/child.h"
 #include "base/text.h"
 #include "cli/access/token_worker.h"
 #include "cli/output/report.h"
 #include "cli/program.h"
+#include "service/jobs/runner.h"
 #include "token/worker/process.h"
 
 namespace {
@@ -46,10 +48,13 @@ int main(int argc, char** argv) {
   setrlimit(RLIMIT_CORE, &no_dump);
   // Neither may others of the same user read it, or attach to it.
   prctl(PR_SET_DUMPABLE, 0);
-  if (argc == 2 && argv[1] == std::string_view(trainseal::kWorkerCommand)) trainseal::cli::run_token_worker();
+  using namespace trainseal;
+  const std::string_view part = argc == 2 ? argv[1] : "";
+  if (part == kWorkerCommand) cli::run_token_worker();
+  if (part == service::kRunnerCommand) service::serve_jobs(UniqueFd(kChildFd), cli::run_job);
   const std::span<char* const> words(argv, static_cast<std::size_t>(argc));
   try {
-    return trainseal::cli::run_program(argc, argv, trainseal::cli::process_environment);
+    return cli::run_program(argc, argv, cli::process_environment);
   } catch (const std::bad_alloc&) {
     return show_defect("there is not enough memory", words);
   } catch (const std::exception& failure) {

@@ -14,6 +14,7 @@
 #include "cli/commands/command_table.h"
 #include "cli/context.h"
 #include "cli/output/report.h"
+#include "cli/service/client.h"
 
 namespace trainseal::cli {
 
@@ -35,6 +36,8 @@ void add_commands(CommandTable& table) {
   add_trust_commands(table);
   add_state_commands(table);
   add_doctor_command(table);
+  add_serve_command(table);
+  add_audit_commands(table);
   add_help_commands(table);
 }
 
@@ -120,61 +123,122 @@ Error usage_error(const CLI::ParseError& error, const CLI::App& app, const CLI::
           {}};
 }
 
-/// The status of what ended the parsing, help and mistakes alike.
-int show_parse_end(const CLI::ParseError& error, const CommandTable& table, const CLI::App& app, bool json,
-                   const Names& words) {
-  const Log log(LogLevel::warning);
-  const CommandObserver observer(log, {true, false});
-  const std::string command = table.parsed_name();
-  const Reporter reporter(command, {json}, observer);
-  const CLI::App* parsed = &app;
+/// A call of the program: its commands and options, and what is given for them.
+class Call {
+ public:
+  Call();
+  /// Reads the words, without the program's name. What is wrong with them, or what they ask for at once, such
+  /// as help.
+  std::optional<Result<Report>> parse(const Names& words);
+  /// The command that was parsed, by its full name; as much of it as was parsed.
+  std::string command() const { return table_.parsed_name(); }
+  Result<Report> run(Context& context) const { return (*table_.parsed().run)(context); }
+
+  const CLI::App& app() const { return app_; }
+  const CommonOptions& options() const { return options_; }
+
+ private:
+  Result<Report> answer_to(const CLI::ParseError& end, const Names& words) const;
+
+  CLI::App app_{
+      "trainseal signs and seals the trains of the Personal Health Train, by keys that stay on their token.",
+      "trainseal"};
+  CommonOptions options_;
+  CommandTable table_{app_};
+};
+
+Call::Call() {
+  app_.fallthrough();
+  app_.require_subcommand(1);
+  app_.get_formatter()->column_width(32);
+  app_.get_formatter()->label("SUBCOMMAND", "COMMAND");
+  app_.get_formatter()->label("REQUIRED", "(required)");
+  app_.get_formatter()->label("TEXT", "");
+  app_.footer(
+      "Exit status: 0 done, 2 the call or the settings, 3 the train is refused, 4 the token, 5 the PIN,\n"
+      "6 where the train or the state lives, 7 policy, 8 the service, 1 a defect. `trainseal help COMMAND`\n"
+      "shows more.");
+  app_.set_version_flag("--version,-V", "")->description("Show the version");
+  add_common_options(app_, options_);
+  add_commands(table_);
+}
+
+std::optional<Result<Report>> Call::parse(const Names& words) {
+  try {
+    app_.parse(Names(words.rbegin(), words.rend()));
+    return std::nullopt;
+  } catch (const CLI::ParseError& end) {
+    return answer_to(end, words);
+  }
+}
+
+Result<Report> Call::answer_to(const CLI::ParseError& end, const Names& words) const {
+  const CLI::App* parsed = &app_;
   while (!parsed->get_subcommands().empty()) parsed = parsed->get_subcommands().front();
-  if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::Success))
-    return reporter.show(usage_error(error, app, *parsed, command, words));
-  if (error.get_name() == "CallForVersion") return reporter.show(version_report());
+  if (end.get_exit_code() != static_cast<int>(CLI::ExitCodes::Success))
+    return fail(usage_error(end, app_, *parsed, command(), words));
+  if (end.get_name() == "CallForVersion") return version_report();
   Report report;
   report.add_text_field("text", help_text(*parsed));
-  return reporter.show(report);
+  return report;
 }
+
+/// Tells the service what a job's observer sees.
+class NewsFollower final : public Follower {
+ public:
+  explicit NewsFollower(service::JobNews& news) : news_(news) {}
+  void step_started(const CommandObserver::StepReport& step) override {
+    news_.step({step.name, false, false, {}, {}});
+  }
+  void step_ended(const CommandObserver::StepReport& step) override {
+    news_.step({step.name, true, step.ok, step.ms, step.bytes});
+  }
+  void progress(std::uint64_t done_bytes, std::uint64_t total_bytes) override {
+    news_.progress(done_bytes, total_bytes);
+  }
+  void warning(const std::string& sentence) override { news_.warning(sentence); }
+
+ private:
+  service::JobNews& news_;
+};
 
 }  // namespace
 
 int run_program(int argc, const char* const* argv, const Environment& environment) {
-  CLI::App app(
-      "trainseal signs and seals the trains of the Personal Health Train, by keys that stay on their token.",
-      "trainseal");
-  app.fallthrough();
-  app.require_subcommand(1);
-  app.get_formatter()->column_width(32);
-  app.get_formatter()->label("SUBCOMMAND", "COMMAND");
-  app.get_formatter()->label("REQUIRED", "(required)");
-  app.get_formatter()->label("TEXT", "");
-  app.footer(
-      "Exit status: 0 done, 2 the call or the settings, 3 the train is refused, 4 the token, 5 the PIN,\n"
-      "6 where the train or the state lives, 7 policy, 1 a defect. `trainseal help COMMAND` shows more.");
-  app.set_version_flag("--version,-V", "")->description("Show the version");
-  CommonOptions options;
-  add_common_options(app, options);
-  CommandTable table(app);
-  add_commands(table);
-
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
+  const Names words(argv + std::min(argc, 1), argv + argc);
+  Call call;
+  if (const auto answer = call.parse(words)) {
     // A call that cannot be read is answered as JSON as well, if that is what it asks for.
-    const Names words(argv + std::min(argc, 1), argv + argc);
     const bool json = std::ranges::find(words, "--json") != words.end();
-    return show_parse_end(error, table, app, json, words);
+    const Log log(LogLevel::warning);
+    const CommandObserver observer(log, {true, false});
+    const Reporter reporter(call.command(), {json}, observer);
+    return *answer ? reporter.show(**answer) : reporter.show(answer->error());
   }
-
+  const auto& options = call.options();
   const Log log(log_level(options));
   CommandObserver observer(log, {!options.quiet && !options.json, !options.quiet});
+  const Reporter reporter(call.command(), {options.json}, observer);
+  if (options.service) {
+    const auto status = run_on_service(options, call.app(), observer);
+    return status ? *status : reporter.show(status.error());
+  }
   const SystemClock clock;
   Context context(options, environment, observer, clock);
-  const auto parsed = table.parsed();
-  const Reporter reporter(parsed.name, {options.json}, observer);
-  const auto outcome = (*parsed.run)(context);
+  const auto outcome = call.run(context);
   return outcome ? reporter.show(*outcome) : reporter.show(outcome.error());
+}
+
+service::JobAnswer run_job(const service::JobOrder& order, Keyring& keys, service::JobNews& news) {
+  Call call;
+  const auto answer = call.parse(order.words);
+  const Log log(log_level(call.options()));
+  NewsFollower follower(news);
+  CommandObserver observer(log, {false, false}, &follower);
+  const SystemClock clock;
+  Context context(call.options(), process_environment, observer, clock, {&keys, order.share});
+  auto shown = Reporter(call.command(), {true}, observer).render(answer ? *answer : call.run(context));
+  return {shown.status, std::move(shown.json), std::move(shown.text), std::move(shown.complaint)};
 }
 
 }  // namespace trainseal::cli

@@ -48,7 +48,7 @@ Result<EngineHost> tcp_host(std::string_view given, std::string_view authority) 
         text("the engine at ", quoted(given), " cannot be used: it is not on this machine's loopback"),
         text("in clear over a network, anybody on the way could read and change trains; ", kWhichHosts));
   }
-  return EngineHost{std::string(given), std::nullopt, std::string(authority)};
+  return EngineHost{std::string(given), std::nullopt, std::string(authority), EngineHost::Kind::engine};
 }
 
 }  // namespace
@@ -59,7 +59,7 @@ Result<EngineHost> parse_engine_host(std::string_view given) {
     const std::string_view path = given.substr(kUnix.size());
     constexpr std::size_t kLongestPath = 107;  // of sockaddr_un
     if (path.starts_with('/') && path.size() <= kLongestPath && path.find('\0') == std::string_view::npos)
-      return EngineHost{std::string(given), std::filesystem::path(path), "engine"};
+      return EngineHost{std::string(given), std::filesystem::path(path), "engine", EngineHost::Kind::engine};
     return fail(ErrorCode::usage,
                 text(quoted(given), " names no socket: its path must be absolute and of 107 bytes at most"),
                 std::string(kWhichHosts));

@@ -10,11 +10,14 @@
 
 namespace trainseal {
 
-/// Where a container engine listens.
+/// Where a server on this machine listens.
 struct EngineHost {
+  enum class Kind : std::uint8_t { engine, service };  ///< a container engine, or trainseal's own service
+
   std::string name;                             ///< as it was given, for messages
   std::optional<std::filesystem::path> socket;  ///< none: over TCP on this machine
   std::string authority;                        ///< HTTP's host and port
+  Kind kind = Kind::engine;
 };
 
 /// What a call to an engine goes by (settings `engine`).

@@ -40,6 +40,12 @@ std::string lower(std::string_view text) {
 
 std::string hint_for(const EngineHost& host, int reason) {
   const std::string socket = host.socket ? host.socket->string() : host.authority;
+  if (host.kind == EngineHost::Kind::service)
+    return reason == EACCES || reason == EPERM
+               ? text(
+                     "this user may not use the service's socket: add it to the socket's group (`stat -c %G ",
+                     socket, "` names it)")
+               : "start the service (systemctl start trainseal), or name its socket: --service SOCKET";
   if (reason == EACCES || reason == EPERM)
     return text("this user may not use the engine's socket ", socket,
                 ": add it to the socket's group (`stat -c %G ", socket,
@@ -82,12 +88,23 @@ struct HttpExchange::State {
   static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self);
   static std::size_t on_send(char* data, std::size_t, std::size_t size, void* self);
 
-  Result<void> prepare(std::string_view method, std::string_view path, HttpClient::Body body);
+  Result<void> prepare(std::string_view method, std::string_view path);
+  void add_header(const char* line) { headers.reset(curl.slist_append(headers.release(), line)); }
+  template <typename T>
+  void set(CURLoption option, T value) {
+    curl.easy_setopt(easy.get(), option, value);
+  }
+  void send_stream();
+  void send_whole(std::string_view body);
+  void begin();
   /// Lets the exchange go on for as long as `wanted` and nothing has ended it.
   template <typename Wanted>
   Result<void> drive(Wanted wanted);
   Result<void> step();
   void note(std::size_t bytes);
+  bool is_engine() const { return host.kind == EngineHost::Kind::engine; }
+  ErrorCode code() const { return is_engine() ? ErrorCode::engine_failed : ErrorCode::service_unavailable; }
+  std::string_view peer() const { return is_engine() ? "the container engine" : "the service"; }
   std::unexpected<Error> broken(std::string_view why, std::string detail = {}) const;
   std::unexpected<Error> failed() const;
 };
@@ -144,12 +161,10 @@ void HttpExchange::State::note(std::size_t bytes) {
   waited = {};
 }
 
-Result<void> HttpExchange::State::prepare(std::string_view method, std::string_view path,
-                                          HttpClient::Body body) {
+Result<void> HttpExchange::State::prepare(std::string_view method, std::string_view path) {
   if (!multi || !easy)
-    return fail(ErrorCode::engine_failed, "the HTTP library cannot be set up",
+    return fail(code(), "the HTTP library cannot be set up",
                 "look at the limits of this user and machine (memory, open files)");
-  const auto set = [this](CURLoption option, auto value) { curl.easy_setopt(easy.get(), option, value); };
   set(CURLOPT_URL, text("http://", host.authority, path).c_str());
   set(CURLOPT_PROTOCOLS_STR, "http");
   set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
@@ -163,29 +178,33 @@ Result<void> HttpExchange::State::prepare(std::string_view method, std::string_v
   set(CURLOPT_WRITEFUNCTION, &on_body);
   set(CURLOPT_WRITEDATA, static_cast<void*>(this));
   set(CURLOPT_BUFFERSIZE, static_cast<long>(CURL_MAX_READ_SIZE / 4));
-  const auto add_header = [this](const char* line) {
-    headers.reset(curl.slist_append(headers.release(), line));
-  };
   add_header("Expect:");
-  if (body == HttpClient::Body::tar) {
-    add_header("Content-Type: application/x-tar");
-    add_header("Transfer-Encoding: chunked");
-    set(CURLOPT_UPLOAD, 1L);
-    set(CURLOPT_READFUNCTION, &on_send);
-    set(CURLOPT_READDATA, static_cast<void*>(this));
-  } else if (method == "POST") {
-    set(CURLOPT_POSTFIELDS, "");
-    add_header("Content-Type:");
-  }
-  set(CURLOPT_HTTPHEADER, headers.get());
-  curl.multi_add_handle(multi.get(), easy.get());
   return {};
 }
 
+void HttpExchange::State::send_stream() {
+  add_header("Transfer-Encoding: chunked");
+  set(CURLOPT_UPLOAD, 1L);
+  set(CURLOPT_READFUNCTION, &on_send);
+  set(CURLOPT_READDATA, static_cast<void*>(this));
+}
+
+void HttpExchange::State::send_whole(std::string_view body) {
+  set(CURLOPT_POSTFIELDSIZE, static_cast<long>(body.size()));
+  set(CURLOPT_COPYPOSTFIELDS, body.data());
+}
+
+void HttpExchange::State::begin() {
+  set(CURLOPT_HTTPHEADER, headers.get());
+  curl.multi_add_handle(multi.get(), easy.get());
+}
+
 std::unexpected<Error> HttpExchange::State::broken(std::string_view why, std::string detail) const {
-  return fail(Error{ErrorCode::engine_failed,
-                    text("the container engine at ", host.name, ' ', why),
-                    kLookAtItsLog,
+  return fail(Error{code(),
+                    text(peer(), " at ", host.name, ' ', why),
+                    host.kind == EngineHost::Kind::engine
+                        ? kLookAtItsLog
+                        : "look at the service's own log (journalctl -u trainseal), then call again",
                     std::move(detail),
                     {}});
 }
@@ -197,8 +216,8 @@ std::unexpected<Error> HttpExchange::State::failed() const {
     curl.easy_getinfo(easy.get(), CURLINFO_OS_ERRNO, &reason);
     const std::string why =
         reason != 0 ? std::strerror(static_cast<int>(reason)) : curl.easy_strerror(result);
-    return fail(Error{ErrorCode::engine_failed,
-                      text("the container engine at ", host.name, " cannot be reached: ", why),
+    return fail(Error{code(),
+                      text(peer(), " at ", host.name, " cannot be reached: ", why),
                       hint_for(host, static_cast<int>(reason)),
                       curl.easy_strerror(result),
                       {}});
@@ -295,7 +314,27 @@ Result<std::unique_ptr<HttpExchange>> HttpClient::start(std::string_view method,
                                                         Body body) const {
   TRY(const Curl* curl, Curl::load());
   auto state = std::make_unique<HttpExchange::State>(host_, patience_, *curl);
-  TRY_DO(state->prepare(method, path, body));
+  TRY_DO(state->prepare(method, path));
+  if (body == Body::tar) {
+    state->add_header("Content-Type: application/x-tar");
+    state->send_stream();
+  } else if (method == "POST") {
+    state->add_header("Content-Type:");
+    state->send_whole("");
+  }
+  state->begin();
+  return std::unique_ptr<HttpExchange>(new HttpExchange(std::move(state)));
+}
+
+Result<std::unique_ptr<HttpExchange>> HttpClient::post_json(std::string_view path,
+                                                            std::string_view json) const {
+  TRY(const Curl* curl, Curl::load());
+  auto state = std::make_unique<HttpExchange::State>(host_, patience_, *curl);
+  TRY_DO(state->prepare("POST", path));
+  state->add_header("Content-Type: application/json");
+  state->add_header("Accept: application/x-ndjson");
+  state->send_whole(json);
+  state->begin();
   return std::unique_ptr<HttpExchange>(new HttpExchange(std::move(state)));
 }
 

@@ -19,7 +19,7 @@ inline constexpr const char* kLookAtItsLog =
 /// One request and its answer, both as streams. The peer is not trusted: the answer's head is bounded, no
 /// redirection is followed, and a peer that keeps silent for longer than the patience, or takes longer than
 /// four times that and a second for each 64 KiB, ends the exchange. The time that the caller takes does not
-/// count. Errors: `engine_failed`.
+/// count. Errors: `engine_failed`, or `service_unavailable` where the host is trainseal's service.
 class HttpExchange {
  public:
   ~HttpExchange();
@@ -45,7 +45,7 @@ class HttpExchange {
   std::unique_ptr<State> state_;
 };
 
-/// HTTP/1.1 over the engine's socket.
+/// HTTP/1.1 over a socket of this machine.
 class HttpClient {
  public:
   HttpClient(EngineHost host, std::chrono::seconds patience) : host_(std::move(host)), patience_(patience) {}
@@ -56,6 +56,8 @@ class HttpClient {
   /// it and ends it.
   Result<std::unique_ptr<HttpExchange>> start(std::string_view method, std::string_view path,
                                               Body body = Body::none) const;
+  /// A POST with a body of JSON, whose answer may be lines of JSON.
+  Result<std::unique_ptr<HttpExchange>> post_json(std::string_view path, std::string_view json) const;
 
  private:
   EngineHost host_;

@@ -17,7 +17,7 @@
 #include <optional>
 #include <utility>
 
-#include "base/environment.h"
+#include "base/child.h"
 #include "base/file.h"
 #include "base/text.h"
 

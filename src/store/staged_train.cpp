@@ -31,6 +31,16 @@ Result<UniqueFd> make_file(FolderTree& tree, const std::string& name, mode_t mod
   return file;
 }
 
+/// `OutFolder::Access::group`. What the run writes into a folder of results gets the folder's group.
+mode_t shared_mode(const std::string& name, mode_t mode) {
+  const std::string results(folder_name(Part::results));
+  const bool is_result = name == results || name.starts_with(results + '/');
+  const bool is_folder = S_ISDIR(mode);
+  const mode_t run = is_folder || (mode & S_IXUSR) != 0 ? 0110 : 0;
+  if (!is_result) return 0640 | run;
+  return 0660 | run | (is_folder ? S_ISGID : 0);
+}
+
 /// Everything that was staged, above what is in it.
 Result<std::vector<TreeEntry>> staged_entries(FolderTree& tree) {
   std::vector<TreeEntry> all;
@@ -89,6 +99,22 @@ Result<UniqueFd> StagedTrain::add_file(Part part, const std::string& name, bool 
 Result<void> StagedTrain::add_top(std::string_view name, ByteView bytes) {
   TRY(const UniqueFd file, make_file(state_->tree, std::string(name), 0644));
   return write_all(file.get(), bytes, state_->tree.path() / name, ErrorCode::store_failed);
+}
+
+Result<void> StagedTrain::share_with_group() {
+  FolderTree& tree = state_->tree;
+  TRY(const auto entries, staged_entries(tree));
+  for (const TreeEntry& entry : entries) {
+    const auto [above, last] = split_name(entry.name);
+    TRY(const int folder, tree.folder(above));
+    struct stat status{};
+    const bool is_there = fstatat(folder, last.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+    if (is_there && S_ISLNK(status.st_mode)) continue;
+    if (!is_there || fchmodat(folder, last.c_str(), shared_mode(entry.name, status.st_mode), 0) != 0)
+      return fail(system_error(ErrorCode::store_failed, "set the mode of", tree.path() / entry.name, errno,
+                               "fchmodat"));
+  }
+  return {};
 }
 
 Result<void> StagedTrain::give_to(const Owner& owner) {

@@ -38,6 +38,8 @@ class StagedTrain {
   Result<UniqueFd> add_file(Part part, const std::string& name, bool executable);
   /// Puts a file at the top: config, user key, statements.
   Result<void> add_top(std::string_view name, ByteView bytes);
+  /// Sets the modes of `OutFolder::Access::group`; links have none.
+  Result<void> share_with_group();
   /// Gives everything to `owner`.
   Result<void> give_to(const Owner& owner);
 

@@ -112,12 +112,19 @@ Result<std::unique_ptr<TrainView>> open_folder_view(const std::filesystem::path&
 /// is another one, and nobody shall sign that there are no results.
 Result<std::unique_ptr<TrainView>> open_out_folder(const std::filesystem::path& path);
 
-/// The new folder of `--out`, mode 0700, which holds `pht_train` and `pht_results`.
+/// The new folder of `--out`, which holds `pht_train` and `pht_results`.
 class OutFolder {
  public:
+  /// Who besides the owner gets at what is released.
+  enum class Access : std::uint8_t {
+    path,  ///< whoever gets through the folder itself, mode 0700: files are 0644 or 0755
+    group  ///< the folder's group, e.g. that of a setgid folder above: pht_train 0750 and 0640, pht_results
+           ///< also to be written to, 0770 and 0660
+  };
   /// `store_failed` if its parent does not exist, `usage` if it would lie in a train's own folder or in an
   /// image layout, from where plaintext could travel on with the train.
-  static Result<OutFolder> prepare(const StateFolder& state, const std::filesystem::path& path);
+  static Result<OutFolder> prepare(const StateFolder& state, const std::filesystem::path& path,
+                                   Access access = Access::path);
   /// The absolute path.
   const std::filesystem::path& path() const { return path_; }
   /// `store_failed` if `path` exists already.
@@ -125,9 +132,11 @@ class OutFolder {
   Result<void> release(VerifiedTrain train, const JournalCompletion& completion) const;
 
  private:
-  OutFolder(const StateFolder& state, std::filesystem::path path) : state_(&state), path_(std::move(path)) {}
+  OutFolder(const StateFolder& state, std::filesystem::path path, Access access)
+      : state_(&state), path_(std::move(path)), access_(access) {}
   const StateFolder* state_;
   std::filesystem::path path_;
+  Access access_;
 };
 
 /// A view whose `pht_train` is the folder `path` itself: the files of a proposal.

@@ -77,7 +77,11 @@ Desk::Desk(Context& context, const Configuration& configuration, StateFolder sta
       trust_(std::move(trust)),
       tokens_(context, configuration, state_),
       keyring_(tokens_, context.observer()),
-      station_{configuration.station,        state_,   trust_,
-               configuration.settings.train, keyring_, context.observer()} {}
+      station_{configuration.station,
+               state_,
+               trust_,
+               configuration.settings.train,
+               context.gifts().keys != nullptr ? *context.gifts().keys : keyring_,
+               context.observer()} {}
 
 }  // namespace trainseal::cli

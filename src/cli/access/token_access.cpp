@@ -119,6 +119,11 @@ Result<Uri> TokenAccess::only_key() {
 }
 
 std::shared_ptr<PinSource> TokenAccess::pin_source(const Uri& uri) const {
+  auto source = pin_source_without_person(uri);
+  return source ? source : pin_from_terminal();
+}
+
+std::shared_ptr<PinSource> TokenAccess::pin_source_without_person(const Uri& uri) const {
   const auto& environment = context_.environment();
   if (configuration_.pin_file) return pin_from_file(*configuration_.pin_file);
   if (uri.pin_file) return pin_from_file(*uri.pin_file);
@@ -133,7 +138,7 @@ std::shared_ptr<PinSource> TokenAccess::pin_source(const Uri& uri) const {
                                 SecretBytes::copy_of(as_bytes(environment(kVariable).value_or(""))));
   }
   if (configuration_.settings.token.pin_file) return pin_from_file(*configuration_.settings.token.pin_file);
-  return pin_from_terminal();
+  return nullptr;
 }
 
 }  // namespace trainseal::cli

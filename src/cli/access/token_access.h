@@ -53,9 +53,13 @@ class TokenAccess {
   Result<Uri> only_key();
   /// Where the PIN of the URI's token comes from (CONTRACT "Common options").
   std::shared_ptr<PinSource> pin_source(const Uri& uri) const;
+  /// False where that is the terminal.
+  bool has_pin_without_person(const Uri& uri) const { return pin_source_without_person(uri) != nullptr; }
   PinLedger& ledger() { return ledger_; }
 
  private:
+  std::shared_ptr<PinSource> pin_source_without_person(const Uri& uri) const;
+
   Context& context_;
   const Configuration& configuration_;
   const StateFolder& state_;

@@ -1,5 +1,6 @@
 #include "cli/access/token_worker.h"
 
+#include "base/child.h"
 #include "cli/access/state_trials.h"
 #include "pkcs11/backend.h"
 #include "pkcs11/worker/server.h"
@@ -25,6 +26,6 @@ Result<ServedModule> load(const WorkerSettings& settings, std::function<void()> 
 
 }  // namespace
 
-void run_token_worker() { serve_tokens(UniqueFd(kWorkerFd), load); }
+void run_token_worker() { serve_tokens(UniqueFd(kChildFd), load); }
 
 }  // namespace trainseal::cli

@@ -57,6 +57,8 @@ void add_trust_commands(CommandTable& table);
 void add_state_commands(CommandTable& table);  // state ledger
 void add_setup_command(CommandTable& table);
 void add_doctor_command(CommandTable& table);
+void add_serve_command(CommandTable& table);
+void add_audit_commands(CommandTable& table);
 void add_help_commands(CommandTable& table);  // version completion help
 
 }  // namespace trainseal::cli

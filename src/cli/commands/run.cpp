@@ -129,7 +129,8 @@ Result<Report> run_pre_run(Context& context, const PreRunOptions& options) {
   }
   std::optional<OutFolder> out;
   if (options.out) {
-    TRY(out, OutFolder::prepare(desk->state(), *options.out));
+    TRY(out, OutFolder::prepare(desk->state(), *options.out,
+                                context.gifts().share ? OutFolder::Access::group : OutFolder::Access::path));
     request.out = &*out;
   } else {
     TRY_DO(allow_in_place(context, *configuration, *store));

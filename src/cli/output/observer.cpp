@@ -33,13 +33,14 @@ std::string bar(std::uint64_t done, std::uint64_t total) {
 
 }  // namespace
 
-CommandObserver::CommandObserver(const Log& log, Style style)
-    : log_(log), style_(style), is_terminal_(isatty(STDERR_FILENO) == 1) {}
+CommandObserver::CommandObserver(const Log& log, Style style, Follower* follower)
+    : log_(log), style_(style), follower_(follower), is_terminal_(isatty(STDERR_FILENO) == 1) {}
 
 void CommandObserver::step_started(std::string_view step) {
   steps_.push_back({std::string(step), false, std::nullopt, std::nullopt});
   step_starts_.push_back(steady_clock::now());
   log_.line(LogLevel::debug, step, {{"state", "started"}});
+  if (follower_ != nullptr) follower_->step_started(steps_.back());
 }
 
 void CommandObserver::step_ended(std::string_view step, bool ok, std::uint64_t bytes, bool confidential) {
@@ -47,13 +48,18 @@ void CommandObserver::step_ended(std::string_view step, bool ok, std::uint64_t b
   const auto ended = std::ranges::find(steps_.rbegin(), steps_.rend(), step, &StepReport::name);
   assert(ended != steps_.rend());
   ended->ok = ok;
-  if (confidential) return log_.line(LogLevel::info, step, {{"ok", ok}});
-  ended->ms = milliseconds_since(step_starts_[static_cast<std::size_t>(steps_.rend() - ended) - 1]);
-  ended->bytes = bytes;
-  log_.line(LogLevel::info, step, {{"ok", ok}, {"ms", *ended->ms}, {"bytes", bytes}});
+  if (confidential) {
+    log_.line(LogLevel::info, step, {{"ok", ok}});
+  } else {
+    ended->ms = milliseconds_since(step_starts_[static_cast<std::size_t>(steps_.rend() - ended) - 1]);
+    ended->bytes = bytes;
+    log_.line(LogLevel::info, step, {{"ok", ok}, {"ms", *ended->ms}, {"bytes", bytes}});
+  }
+  if (follower_ != nullptr) follower_->step_ended(*ended);
 }
 
 void CommandObserver::progress(std::uint64_t done_bytes, std::uint64_t total_bytes) {
+  if (follower_ != nullptr) follower_->progress(done_bytes, total_bytes);
   if (!style_.show_progress || !is_terminal_ || steps_.empty() || total_bytes == 0) return;
   const auto now = steady_clock::now();
   if (now - step_starts_.back() < kQuietStart || now - drawn_ < kBetweenDraws) return;
@@ -79,6 +85,7 @@ void CommandObserver::warning(const std::string& sentence) {
   clear_line();
   if (std::ranges::find(warnings_, sentence) != warnings_.end()) return;
   warnings_.push_back(sentence);
+  if (follower_ != nullptr) follower_->warning(sentence);
   if (style_.show_warnings) std::fputs(paragraph("warning: ", sentence).c_str(), stderr);
 }
 

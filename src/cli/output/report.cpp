@@ -42,6 +42,18 @@ ordered_json error_json(const Error& error) {
           {"subject", error.subject}};
 }
 
+int status_of(const Report& report) { return report.problem ? exit_status(report.problem->code) : 0; }
+
+std::string text_of(const Report& report) {
+  std::string out;
+  for (const auto& line : report.lines) out += printable(line) + '\n';
+  return out;
+}
+
+std::string complaint_of(const Error& error) {
+  return paragraph("error: ", error.what) + paragraph("hint: ", hint_for(error));
+}
+
 /// Writes all of `out` to standard output; false if it is gone or full.
 bool print(const std::string& out) {
   return std::fwrite(out.data(), 1, out.size(), stdout) == out.size() && std::fflush(stdout) == 0;
@@ -112,16 +124,20 @@ ordered_json Reporter::envelope(bool ok, const ordered_json& fields,
   return json;
 }
 
+std::string Reporter::json_of(const Report& report) const {
+  auto fields = report.fields;
+  if (report.problem) fields["error"] = error_json(*report.problem);
+  return envelope(!report.problem, fields, report.texts).dump();
+}
+
+std::string Reporter::json_of(const Error& error) const {
+  return envelope(false, {{"error", error_json(error)}}).dump();
+}
+
 int Reporter::show(const Report& report) const {
-  const int status = report.problem ? exit_status(report.problem->code) : 0;
-  if (style_.json) {
-    auto fields = report.fields;
-    if (report.problem) fields["error"] = error_json(*report.problem);
-    return print_and_exit(envelope(!report.problem, fields, report.texts).dump() + '\n', status);
-  }
-  std::string out;
-  for (const auto& line : report.lines) out += printable(line) + '\n';
-  const int shown = print_and_exit(out, status);
+  const int status = status_of(report);
+  if (style_.json) return print_and_exit(json_of(report) + '\n', status);
+  const int shown = print_and_exit(text_of(report), status);
   if (report.problem) tell(*report.problem);
   return shown;
 }
@@ -129,8 +145,14 @@ int Reporter::show(const Report& report) const {
 int Reporter::show(const Error& error) const {
   tell(error);
   const int status = exit_status(error.code);
-  if (!style_.json) return status;
-  return print_and_exit(envelope(false, {{"error", error_json(error)}}).dump() + '\n', status);
+  return style_.json ? print_and_exit(json_of(error) + '\n', status) : status;
+}
+
+Reporter::Shown Reporter::render(const Result<Report>& outcome) const {
+  if (!outcome)
+    return {exit_status(outcome.error().code), json_of(outcome.error()), {}, complaint_of(outcome.error())};
+  return {status_of(*outcome), json_of(*outcome), text_of(*outcome),
+          outcome->problem ? complaint_of(*outcome->problem) : std::string()};
 }
 
 /// For the person at standard error, and the log. With `--json` the report says it.
@@ -138,8 +160,7 @@ void Reporter::tell(const Error& error) const {
   observer_.log().line(LogLevel::info, "failed",
                        {{"command", command_}, {"code", error.code}, {"detail", error.detail}});
   if (style_.json) return;
-  std::fputs(paragraph("error: ", error.what).c_str(), stderr);
-  std::fputs(paragraph("hint: ", hint_for(error)).c_str(), stderr);
+  std::fputs(complaint_of(error).c_str(), stderr);
 }
 
 }  // namespace trainseal::cli

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/error.h"
+#include "base/result.h"
 #include "cli/output/observer.h"
 #include "protocol/station.h"
 
@@ -50,10 +50,21 @@ class Reporter {
   int show(const Report& report) const;
   int show(const Error& error) const;
 
+  /// All that is to be shown, whatever the style, for who shows it elsewhere.
+  struct Shown {
+    int status;             ///< the exit status
+    std::string json;       ///< without a line feed
+    std::string text;       ///< for standard output
+    std::string complaint;  ///< for standard error
+  };
+  Shown render(const Result<Report>& outcome) const;
+
  private:
   nlohmann::ordered_json envelope(bool ok, const nlohmann::ordered_json& fields,
                                   const std::map<std::string, std::string>& texts = {}) const;
   void tell(const Error& error) const;
+  std::string json_of(const Report& report) const;
+  std::string json_of(const Error& error) const;
 
   std::string command_;
   Style style_;

@@ -119,6 +119,15 @@ Result<Configuration> resolve(const CommonOptions& options, const Environment& e
   find_keys(options, environment, result);
   result.module = first_of(options.module, environment("TRAINSEAL_MODULE"), result.settings.token.module);
   result.pin_file = options.pin_file;
+  if (options.instance) {
+    // Of that name, too, unless the settings say otherwise.
+    const service::ServiceSettings defaults;
+    auto& service = result.settings.service;
+    if (service.socket == defaults.socket)
+      service.socket = text("/run/trainseal/", *options.instance, "/api.sock");
+    if (service.admin_socket == defaults.admin_socket)
+      service.admin_socket = text("/run/trainseal/", *options.instance, "/admin.sock");
+  }
   result.trust_file = first_of(options.trust, result.settings.trust);
   result.engine = result.settings.engine;
   result.engine.host = first_of(environment("DOCKER_HOST"), result.settings.engine.host);

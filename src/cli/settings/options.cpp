@@ -22,6 +22,8 @@ void add_common_options(CLI::App& app, CommonOptions& options) {
   text_option("--pin-file", options.pin_file,
               "The token's PIN (else the URI's pin-source, a credential, the terminal)", "FILE");
   text_option("--trust", options.trust, "Keys and routes that you vouch for", "FILE");
+  text_option("--service", options.service, "Have the command done by the service that listens there",
+              "SOCKET");
   app.add_flag("--json", options.json, "One JSON object on standard output")->group(group);
   app.add_flag("-q,--quiet", options.quiet, "Only results and errors")->group(group);
   app.add_flag("-v,--verbose", options.verbosity, "Log each step; twice: more")->group(group);

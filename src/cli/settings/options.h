@@ -13,7 +13,7 @@ namespace trainseal::cli {
 
 /// The options that every command takes, before or behind its name (CONTRACT "Common options").
 struct CommonOptions {
-  std::optional<std::string> settings, instance, station, module, pin_file, trust;
+  std::optional<std::string> settings, instance, station, module, pin_file, trust, service;
   std::vector<std::string> keys;
   bool json = false;
   bool quiet = false;

@@ -40,6 +40,21 @@ Section Section::section(std::string_view key, std::initializer_list<std::string
   return {value == nullptr ? empty_object() : *value, full_name(key), known, fault_};
 }
 
+std::vector<Section> Section::sections(std::string_view key,
+                                       std::initializer_list<std::string_view> known) const {
+  std::vector<Section> found;
+  const auto* value = find(key);
+  if (value == nullptr) return found;
+  const auto is_object = [](const JsonValue& item) { return item.is(Kind::object); };
+  if (!value->is(Kind::array) || !std::ranges::all_of(value->items, is_object)) {
+    refuse(key, "must be a list of objects");
+    return found;
+  }
+  for (std::size_t i = 0; i < value->items.size(); ++i)
+    found.emplace_back(value->items[i], text(full_name(key), '[', i, ']'), known, fault_);
+  return found;
+}
+
 const JsonValue* Section::find(std::string_view key) const {
   const auto* found = object_.find(key);
   return found == nullptr || found->is(Kind::null) ? nullptr : found;

@@ -31,6 +31,9 @@ class Section {
   /// The object at `key`; an empty one where it is absent.
   Section section(std::string_view key, std::initializer_list<std::string_view> known) const;
 
+  /// The objects of the list at `key`; none where it is absent.
+  std::vector<Section> sections(std::string_view key, std::initializer_list<std::string_view> known) const;
+
   void read(std::string_view key, std::optional<std::string>& value) const;
   void read(std::string_view key, bool& value) const;
   void read(std::string_view key, std::vector<std::string>& value) const;

@@ -1,5 +1,8 @@
 #include "cli/settings/settings.h"
 
+#include <algorithm>
+#include <array>
+
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/settings/section.h"
@@ -83,8 +86,53 @@ void read_registry(const Section& root, RegistrySettings& registry) {
   read_patience(section, registry.patience);
 }
 
-/// What later builds read: known here, so that one file serves all of them.
-void check_unused(const Section& root) { root.section("service", {"socket", "admin_socket", "allow"}); }
+void read_seconds(const Section& section, std::string_view key, std::chrono::seconds& time,
+                  std::uint64_t most) {
+  auto seconds = static_cast<unsigned>(time.count());
+  section.read(key, seconds, 1, most);
+  time = std::chrono::seconds(seconds);
+}
+
+service::AllowEntry read_allowed(const Section& section) {
+  service::AllowEntry entry;
+  section.read("user", entry.user);
+  section.read("group", entry.group);
+  section.read("verbs", entry.verbs);
+  section.read("trains", entry.trains);
+  section.read_path("out", entry.out);
+  section.read("overrides", entry.overrides);
+  if (entry.user.has_value() == entry.group.has_value())
+    section.refuse("user", "or group has to be there, one of the two");
+  constexpr std::array<std::string_view, 6> kVerbs = {"pre-run", "post-run", "discard",
+                                                      "verify",  "inspect",  "audit"};
+  for (const auto& verb : entry.verbs)
+    if (std::ranges::find(kVerbs, verb) == kVerbs.end())
+      section.refuse("verbs", text("names ", quoted(verb), ", which is none of: ", listed(kVerbs)));
+  return entry;
+}
+
+void read_service(const Section& root, service::ServiceSettings& service) {
+  const auto section =
+      root.section("service", {"socket", "admin_socket", "socket_group", "allow", "jobs", "queue", "per_user",
+                               "connections", "job_deadline_s", "stop_deadline_s"});
+  std::optional<std::string> socket;
+  std::optional<std::string> admin;
+  section.read_path("socket", socket);
+  section.read_path("admin_socket", admin);
+  service.socket = socket.value_or(service.socket);
+  service.admin_socket = admin.value_or(service.admin_socket);
+  section.read("socket_group", service.socket_group);
+  section.read("jobs", service.jobs, 1, 256);
+  section.read("queue", service.queue, 1, 100'000);
+  section.read("per_user", service.per_user, 1, 100'000);
+  section.read("connections", service.connections, 2, 4096);
+  constexpr std::uint64_t kDay = 86'400;
+  read_seconds(section, "job_deadline_s", service.job_deadline, kDay);
+  read_seconds(section, "stop_deadline_s", service.stop_deadline, kDay);
+  for (const auto& entry :
+       section.sections("allow", {"user", "group", "verbs", "trains", "out", "overrides"}))
+    service.allow.push_back(read_allowed(entry));
+}
 
 void check_version(const Section& root) {
   const auto* version = root.find("version");
@@ -115,7 +163,7 @@ Result<Settings> parse_settings(ByteView bytes, std::string_view name) {
   root.section("policy", {"sign_again"}).read("sign_again", settings.sign_again);
   read_engine(root, settings.engine);
   read_registry(root, settings.registry);
-  check_unused(root);
+  read_service(root, settings.service);
   if (fault.error) return fail(*std::move(fault.error));
   return settings;
 }

@@ -12,6 +12,7 @@
 #include "engine/host.h"
 #include "protocol/station.h"
 #include "registry/skopeo.h"
+#include "service/settings.h"
 #include "train/identifier.h"
 
 namespace trainseal::cli {
@@ -34,8 +35,7 @@ struct TokenSettings {
   unsigned sessions = 8;
 };
 
-/// The operator's file (CONTRACT "Settings"), with the defaults for what it does not say. `service`
-/// is known, but nothing in this build reads it.
+/// The operator's file (CONTRACT "Settings"), with the defaults for what it does not say.
 struct Settings {
   std::optional<Identifier> station;
   std::optional<std::string> state_dir;
@@ -46,6 +46,7 @@ struct Settings {
   bool sign_again = false;
   EngineSettings engine;
   RegistrySettings registry;
+  service::ServiceSettings service;
 };
 
 /// Reads the text strictly: `settings_invalid` names the key at fault. `name` says what is read, for errors.

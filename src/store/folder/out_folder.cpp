@@ -28,10 +28,11 @@ Result<void> check_outside_of_trains(const std::filesystem::path& target) {
 
 }  // namespace
 
-Result<OutFolder> OutFolder::prepare(const StateFolder& state, const std::filesystem::path& path) {
+Result<OutFolder> OutFolder::prepare(const StateFolder& state, const std::filesystem::path& path,
+                                     Access access) {
   TRY(auto target, path_of_new_folder(path));
   TRY_DO(check_outside_of_trains(target));
-  return OutFolder(state, std::move(target));
+  return OutFolder(state, std::move(target), access);
 }
 
 Result<std::unique_ptr<StagedTrain>> OutFolder::stage() const {
@@ -48,7 +49,10 @@ Result<std::unique_ptr<StagedTrain>> OutFolder::stage() const {
 }
 
 Result<void> OutFolder::release(VerifiedTrain train, const JournalCompletion& completion) const {
-  return train.staged().state_->staging.put_as_new_folder(path_, 0700, completion);
+  StagedTrain& staged = train.staged();
+  if (access_ == Access::path) return staged.state_->staging.put_as_new_folder(path_, 0700, completion);
+  TRY_DO(staged.share_with_group());
+  return staged.state_->staging.put_as_new_folder(path_, 0750, completion);
 }
 
 Result<std::unique_ptr<TrainView>> open_out_folder(const std::filesystem::path& path) {

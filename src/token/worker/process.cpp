@@ -1,19 +1,13 @@
 #include "token/worker/process.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <spawn.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstring>
 
-#include "base/environment.h"
+#include "base/child.h"
 #include "base/text.h"
 
 namespace trainseal {
@@ -22,73 +16,6 @@ namespace {
 constexpr auto kTimeToLogOut = std::chrono::seconds(2);
 constexpr std::size_t kMostMessages = 4096;  // as an answer: no token has as many keys
 constexpr auto kTimeToDie = std::chrono::seconds(2);
-/// What posix_spawn is to do in the child.
-class SpawnActions {
- public:
-  SpawnActions() {
-    posix_spawn_file_actions_init(&actions_);
-    posix_spawnattr_init(&attributes_);
-  }
-  ~SpawnActions() {
-    posix_spawn_file_actions_destroy(&actions_);
-    posix_spawnattr_destroy(&attributes_);
-  }
-  SpawnActions(const SpawnActions&) = delete;
-  SpawnActions& operator=(const SpawnActions&) = delete;
-
-  void give(int fd, int as) { posix_spawn_file_actions_adddup2(&actions_, fd, as); }
-  void close_all_above(int fd) { posix_spawn_file_actions_addclosefrom_np(&actions_, fd + 1); }
-  void open_null(int as) { posix_spawn_file_actions_addopen(&actions_, as, "/dev/null", O_RDWR, 0); }
-  /// Signals as a new program expects them, whatever this thread has blocked.
-  void reset_signals() {
-    sigset_t none;
-    sigemptyset(&none);
-    posix_spawnattr_setsigmask(&attributes_, &none);
-    posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK);
-  }
-  int spawn(pid_t& pid, const std::filesystem::path& program) {
-    std::string command = kWorkerCommand;
-    std::string name = "trainseal";
-    std::array<char*, 3> arguments = {name.data(), command.data(), nullptr};
-    // The worker gets its PIN by message.
-    std::vector<std::string> variables = environment_without_secrets();
-    std::vector<char*> environment;
-    environment.reserve(variables.size() + 1);
-    for (std::string& variable : variables) environment.push_back(variable.data());
-    environment.push_back(nullptr);
-    return ::posix_spawn(&pid, program.c_str(), &actions_, &attributes_, arguments.data(),
-                         environment.data());
-  }
-
- private:
-  posix_spawn_file_actions_t actions_{};
-  posix_spawnattr_t attributes_{};
-};
-
-std::string ending(int status) {
-  if (WIFSIGNALED(status)) {
-    const char* signal = ::sigabbrev_np(WTERMSIG(status));
-    return text("was ended by the signal ", signal != nullptr ? text("SIG", signal) : text(WTERMSIG(status)));
-  }
-  return text("ended with the status ", WEXITSTATUS(status));
-}
-
-/// Waits for a process that was killed or is about to end. A kernel driver can hold it for ever: then it is
-/// left behind.
-std::string wait_for_end(pid_t pid) {
-  const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  pollfd end{process.get(), POLLIN, 0};
-  const int wait_ms = static_cast<int>(std::chrono::milliseconds(kTimeToDie).count());
-  for (const int signal : {0, SIGKILL}) {
-    ::kill(pid, signal);
-    int ready = 0;
-    do ready = process ? ::poll(&end, 1, wait_ms) : 1;
-    while (ready < 0 && errno == EINTR);
-    if (ready > 0) break;
-  }
-  int status = 0;
-  return ::waitpid(pid, &status, process ? WNOHANG : 0) == pid ? ending(status) : "cannot be ended";
-}
 
 Error no_worker(const WorkerSettings& settings, std::string detail) {
   return {ErrorCode::token_unavailable,
@@ -117,20 +44,13 @@ Result<std::shared_ptr<WorkerProcess>> WorkerProcess::start(const WorkerSettings
   auto ends = Link::pair();
   if (!ends) return fail(no_worker(settings, text("socketpair: ", std::strerror(errno))));
   auto& [ours, theirs] = *ends;
-  SpawnActions actions;
-  actions.give(theirs.fd(), kWorkerFd);
-  actions.open_null(STDIN_FILENO);
-  // A module that prints must not do so among our results.
-  if (settings.show_module_output)
-    actions.give(STDERR_FILENO, STDOUT_FILENO);
-  else
-    for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) actions.open_null(fd);
-  actions.close_all_above(kWorkerFd);
-  actions.reset_signals();
-  pid_t pid = -1;
-  if (const int failed = actions.spawn(pid, settings.program); failed != 0)
-    return fail(no_worker(settings, text("posix_spawn: ", std::strerror(failed))));
-  std::shared_ptr<WorkerProcess> process(new WorkerProcess(settings, pid, std::move(ours)));
+  const auto pid = start_child({.program = settings.program,
+                                .command = kWorkerCommand,
+                                .socket = theirs.fd(),
+                                // What a module prints must not stand among our results.
+                                .may_print = settings.show_module_output});
+  if (!pid) return fail(no_worker(settings, text("posix_spawn: ", std::strerror(pid.error()))));
+  std::shared_ptr<WorkerProcess> process(new WorkerProcess(settings, *pid, std::move(ours)));
   std::move(theirs).take().reset();
   TRY_DO(process->load_module());
   return process;
@@ -169,7 +89,7 @@ void WorkerProcess::kill() {
 
 std::string WorkerProcess::how_it_ended() {
   const std::scoped_lock lock(mutex_);
-  if (how_it_ended_.empty()) how_it_ended_ = wait_for_end(pid_);
+  if (how_it_ended_.empty()) how_it_ended_ = end_child(pid_, kTimeToDie);
   return how_it_ended_;
 }
 

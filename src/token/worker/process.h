@@ -38,9 +38,8 @@ auto settings_fields(T& settings) {
   return std::tie(settings.backend, settings.init_args, settings.serialize, settings.sessions);
 }
 
-/// The argument with which the program becomes a worker, on descriptor `kWorkerFd`.
+/// The argument with which the program becomes a worker, on descriptor `kChildFd`.
 inline constexpr const char* kWorkerCommand = "token-worker";
-inline constexpr int kWorkerFd = 3;
 
 /// Why a call to a worker brought nothing.
 struct CallFailure {
