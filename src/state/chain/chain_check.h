@@ -43,7 +43,7 @@ struct ChainReport {
   ChainHead last = ChainHead::none();
   std::uint64_t heads = 0;
   std::optional<Signature> last_signature;
-  std::uint64_t unsigned_lines = 0;  ///< behind the last signed head
+  std::uint64_t unsigned_lines = 0;  ///< behind the last signed head, without the log's own
   bool closed = false;               ///< the last line is that of `ChainLog::close`
   std::uint64_t torn_bytes = 0;      ///< of a line that is not whole: a kill, or it is being written
   bool in_use = false;               ///< a process has it open for writing

@@ -80,7 +80,7 @@ Result<void> ChainChecker::take(std::string_view bytes, const Place& place) {
 
   report_.last = {line->seq, Digest256::of(as_bytes(bytes))};
   TRY_DO(check_expected(report_.last, place));
-  coverage_.add_line(line->seq, line->kind == kHeadKind);
+  coverage_.add_line(line->seq, line->kind);
   if (line->kind == kHeadKind) TRY_DO(check_head(*line, place));
   hashes_.push_back(report_.last.hash);
   if (hashes_.size() > kMostLinesBehindHead) hashes_.pop_front();

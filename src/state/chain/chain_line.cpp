@@ -112,14 +112,14 @@ std::optional<HeadLine> read_head_line(const StateJson& json) {
   return HeadLine{{{seq, *hash}, *std::move(key), {*signature}}, closing};
 }
 
-void Coverage::add_line(std::uint64_t seq, bool is_head) {
+void Coverage::add_line(std::uint64_t seq, std::string_view kind) {
   last_ = seq;
-  if (is_head) heads_.push_back(seq);
+  if (kind == kHeadKind || kind == kOpenKind) own_lines_.push_back(seq);
 }
 
 void Coverage::cover(std::uint64_t seq) {
   covered_ = seq;
-  std::erase_if(heads_, [seq](std::uint64_t head) { return head <= seq; });
+  std::erase_if(own_lines_, [seq](std::uint64_t own) { return own <= seq; });
 }
 
 }  // namespace trainseal

@@ -56,13 +56,14 @@ struct HeadLine {
 StateJson to_json(const HeadLine& line);
 std::optional<HeadLine> read_head_line(const StateJson& json);
 
-/// Counts the lines that no head covers.
+/// Counts the lines that no head covers. Those of the log's own kinds do not count: a log that is continued
+/// or opened, and closed before anything is added, is signed as a whole.
 class Coverage {
  public:
-  void add_line(std::uint64_t seq, bool is_head);
+  void add_line(std::uint64_t seq, std::string_view kind);
   /// All lines up to number `seq` are covered.
   void cover(std::uint64_t seq);
-  std::uint64_t unsigned_lines() const { return last_ - covered_ - heads_.size(); }
+  std::uint64_t unsigned_lines() const { return last_ - covered_ - own_lines_.size(); }
   std::uint64_t covered() const { return covered_; }
   /// Nothing before number `seq` is looked at.
   void start_at(std::uint64_t seq) { last_ = covered_ = seq - 1; }
@@ -70,7 +71,7 @@ class Coverage {
  private:
   std::uint64_t last_ = 0;
   std::uint64_t covered_ = 0;
-  std::vector<std::uint64_t> heads_;  ///< numbers of heads behind `covered_`
+  std::vector<std::uint64_t> own_lines_;  ///< numbers behind `covered_`
 };
 
 }  // namespace trainseal

@@ -54,7 +54,7 @@ class ChainLog {
 
   /// How many bytes of a torn line were cut off when it was opened.
   std::uint64_t cut_bytes() const;
-  /// How many lines no signed head covers yet, heads themselves not counted: 0 if it was closed and opened.
+  /// How many lines no signed head covers yet, those of the log's own kinds not counted.
   std::uint64_t unsigned_lines() const;
 
  private:

@@ -152,7 +152,7 @@ Result<void> ChainLog::Writer::add_line(Batch& batch, std::string_view kind, con
   tip.head = {tip.head.seq + 1, Digest256::of(as_bytes(line))};
   tip.bytes += line.size() + 1;
   tip.is_open = true;
-  tip.coverage.add_line(tip.head.seq, head != nullptr);
+  tip.coverage.add_line(tip.head.seq, kind);
   if (head != nullptr) {
     const std::uint64_t seq = head->signed_head.head.seq;
     const bool is_in_order = seq > tip.coverage.covered() && seq < tip.head.seq;

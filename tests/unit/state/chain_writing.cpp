@@ -66,7 +66,7 @@ TEST_CASE("a long log is continued in new files at signed heads") {
     CHECK(value(log->read_after(log->head().seq, 3, 1)).empty());
   }
   const auto report = value(fixture.verify({{station_key().public_key()}, {}}));
-  CHECK(report.files.size() == 3);
+  CHECK(report.files.size() == 4);  // the last one holds no more than how it was closed
   CHECK(report.first_seq == 1);
   CHECK(report.unsigned_lines == 0);
   CHECK(value(verify_log_files(report.files, kName, {})).last == report.last);
@@ -74,7 +74,7 @@ TEST_CASE("a long log is continued in new files at signed heads") {
 
   const Log log = fixture.open(2000);
   fill(log);
-  CHECK(value(fixture.verify()).files.size() == 3);
+  CHECK(value(fixture.verify()).files.size() == 4);
 
   SECTION("a line of any file that is changed is caught") {
     for (const auto& file : report.files) {
