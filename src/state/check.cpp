@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "state/backup.h"
+#include "state/chain/chain_check.h"
 #include "state/images/outbox.h"
 #include "state/images/plain_layers.h"
 #include "state/journal.h"
@@ -111,6 +112,12 @@ Result<void> check_outbox(const StateFolder& state, Findings& findings) {
   return {};
 }
 
+/// Whose key has signed it is for `audit verify`.
+Result<void> check_audit(const StateFolder& state) {
+  TRY_DO(verify_log(state, "audit", {}));
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> check_state(const StateFolder& state) {
@@ -124,6 +131,7 @@ Result<std::vector<std::string>> check_state(const StateFolder& state) {
   add_failure(findings, check_outbox(state, findings));
   add_failure(findings, PlainLayers(state).diff_ids());
   add_failure(findings, PlainFolders(state).there());
+  add_failure(findings, check_audit(state));
   return findings;
 }
 
