@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/file.h"
@@ -25,7 +26,7 @@ struct ArchivedFile {
 /// The files of one log in a state folder.
 class ChainFiles {
  public:
-  ChainFiles(const StateFolder& state, const std::string& name) : folder_(state.path()), name_(name) {}
+  ChainFiles(const StateFolder& state, std::string name) : folder_(state.path()), name_(std::move(name)) {}
 
   const std::string& name() const { return name_; }
   /// The file that is written to.
