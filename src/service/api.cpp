@@ -63,6 +63,15 @@ std::optional<std::string> behind(const std::string& path, std::string_view fron
   return path.substr(front.size());
 }
 
+/// Seconds after which a call that failed so is worth another try.
+std::string retry_after(Retry retry) { return retry == Retry::later ? "1" : "60"; }
+std::string retry_after(const std::string& answer) {
+  const auto json = ordered_json::parse(answer, nullptr, false);
+  const bool is_later =
+      json.is_object() && json.contains("error") && json["error"].value("retry", "") == name(Retry::later);
+  return retry_after(is_later ? Retry::later : Retry::after_operator);
+}
+
 bool is_json(const std::string& content_type) {
   return content_type == "application/json" || content_type.starts_with("application/json;");
 }
@@ -71,8 +80,7 @@ bool is_json(const std::string& content_type) {
 
 Response Api::failure(std::string_view command, const Error& error, int status) {
   Response response{.status = status, .body = error_json(command, error) + '\n'};
-  if (status == 503)
-    response.headers.emplace_back("Retry-After", retry(error.code) == Retry::later ? "1" : "60");
+  if (status == 503) response.headers.emplace_back("Retry-After", retry_after(retry(error.code)));
   return response;
 }
 
@@ -277,7 +285,7 @@ Response Api::call(const Verb& verb, const Request& request) {
   }
   response.body = (*job)->wait().json + '\n';
   response.status = (*job)->snapshot().http_status;
-  if (response.status == 503) response.headers.emplace_back("Retry-After", "1");
+  if (response.status == 503) response.headers.emplace_back("Retry-After", retry_after(response.body));
   return response;
 }
 
@@ -309,10 +317,7 @@ Response Api::administer(const std::string& what, Request& request) {
 Response Api::unlock(Request& request) {
   const auto label = request.query.find("token");
   auto done = parts_.desk.unlock(std::move(request.body), label == request.query.end() ? "" : label->second);
-  auto response = done ? status() : service::failure("unlock", done.error());
-  // The connection's memory goes back to the system, with what there was of a PIN in it.
-  response.headers.emplace_back("Connection", "close");
-  return response;
+  return done ? status() : service::failure("unlock", done.error());
 }
 
 }  // namespace trainseal::service

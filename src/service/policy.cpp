@@ -75,7 +75,7 @@ int open_beneath(int folder, const std::string& path) {
   return static_cast<int>(::syscall(SYS_openat2, folder, path.c_str(), &how, sizeof how));
 }
 
-/// Reached without TMPDIR, work folders and what the state keeps are in these.
+/// Where jobs keep what is on its way (`image/scratch_file.h`).
 std::string scratch_folder() {
   const char* const named = std::getenv("TMPDIR");  // NOLINT(concurrency-mt-unsafe): nobody sets it
   return named != nullptr && *named != '\0' ? named : "/var/tmp";

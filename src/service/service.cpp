@@ -19,6 +19,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t kLinesForAHead = 1000;
 constexpr auto kTimeForAHead = std::chrono::minutes(10);
 constexpr auto kLongestLook = std::chrono::minutes(2);  ///< a token's look has deadlines of its own
+constexpr const char* kSocketName = "trainseal";
 constexpr const char* kAdminSocketName = "trainseal-admin";
 
 /// SIGTERM and SIGINT, blocked in all threads, waited for in one.
@@ -47,7 +48,13 @@ Result<Sockets> open_sockets(const ServiceSettings& settings) {
   auto inherited = take_inherited_sockets();
   std::optional<UniqueFd> admin;
   std::optional<UniqueFd> clients;
-  for (auto& [name, fd] : inherited) (name == kAdminSocketName ? admin : clients) = std::move(fd);
+  for (auto& [name, fd] : inherited) {
+    if (name != kAdminSocketName && name != kSocketName)
+      return fail(
+          ErrorCode::settings_invalid, text("the service was given a socket called ", quoted(name)),
+          "FileDescriptorName= has to be trainseal in the one socket unit, trainseal-admin in the other");
+    (name == kAdminSocketName ? admin : clients) = std::move(fd);
+  }
   TRY(auto for_clients, clients ? Result<SocketFile>(SocketFile::inherited(*std::move(clients)))
                                 : SocketFile::make(settings.socket, 0660, settings.socket_group));
   TRY(auto for_admin, admin ? Result<SocketFile>(SocketFile::inherited(*std::move(admin)))

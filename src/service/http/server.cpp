@@ -244,7 +244,10 @@ MHD_Result HttpServer::Daemon::on_request(void* cls, MHD_Connection* handle, con
   auto& reading = *static_cast<Reading*>(*context);
   if (*upload_size > 0) {
     const ByteView part = as_bytes({upload, std::exchange(*upload_size, 0)});
-    return self.take_body(handle, reading, part);
+    const auto taken = self.take_body(handle, reading, part);
+    // It may be a PIN, and libmicrohttpd's buffer, which is not const itself, outlives the request.
+    wipe({const_cast<std::uint8_t*>(part.data()), part.size()});  // NOLINT(*-const-cast)
+    return taken;
   }
   return reading.is_answered ? MHD_YES : self.finish(handle, connection, reading);
 }
